@@ -3,7 +3,7 @@
  * what they did in the search. A variable that is set once, and never reset, shows only so.
  */
 import { ModelError, verifyAlone, waysOf, type NodeTable, type System } from '@shootdown/machine';
-import { UNSTEADY } from './verify.ts';
+import { differenceBetween, timesFor, UNSTEADY } from './verify.ts';
 
 /** How to build a system again, for systems that know. */
 const builders = new WeakMap<System, () => System>();
@@ -11,6 +11,16 @@ const builders = new WeakMap<System, () => System>();
 /** Says how a system can be built again. */
 export function rememberBuild(system: System, build: () => System): void {
   builders.set(system, build);
+}
+
+/** Throws ModelError if a system is not the same one whenever it is built. */
+export function verifyBuild(system: System): void {
+  const build = builders.get(system);
+  for (let i = 0; build !== undefined && i < timesFor(system); i++) {
+    const difference = differenceBetween(system, build());
+    if (difference !== null)
+      throw new ModelError(`explore: not deterministic: ${difference} when it is built again ${UNSTEADY}`);
+  }
 }
 
 /** Operations that are run again of each program. */

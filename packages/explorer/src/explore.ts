@@ -6,7 +6,7 @@
  * shortest one and does not depend on how it was found.
  */
 import { refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
-import { verifyAnew } from './anew.ts';
+import { verifyAnew, verifyBuild } from './anew.ts';
 import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
 import { tidySchedule } from './counterexample.ts';
@@ -99,6 +99,7 @@ export async function searchBeside(
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   await verifyAnew(system, outcome.executor.nodes, options.fresh);
+  verifyBuild(system);
   verifyRuns(system);
   await callbacks();
   refuseStrays('explore');

@@ -3,10 +3,12 @@ import {
   assertThat,
   defineOperation,
   load,
+  nop,
   operation,
   perform,
   point,
   program,
+  Random,
   routine,
   store,
   SystemBuilder,
@@ -199,6 +201,66 @@ describe('what is not deterministic', () => {
     begun = 0;
     const mine = scenario(() => systemOf([tired]));
     await expect(explore(resolveScenario([mine], { scenario: 'mine' }).build())).rejects.toThrow('not deterministic');
+  });
+
+  /** What may fall one way or the other, whenever it is asked. */
+  const coins: Record<string, (coin: () => boolean) => System> = {
+    'an assertion': (coin) =>
+      systemOf([
+        function* () {
+          yield* nop();
+          yield* assertThat(coin(), 'heads');
+        },
+      ]),
+    'an assertion before everything': (coin) =>
+      systemOf([
+        function* () {
+          if (coin()) yield* assertThat(false, 'tails');
+          yield* nop();
+        },
+      ]),
+    'a store that seldom happens': (coin) =>
+      systemOf([
+        function* (shared) {
+          yield* nop();
+          if (coin() && coin() && coin()) yield* store(shared.at(0), 1);
+        },
+      ]),
+    'what a routine captures': (coin) => {
+      const heads = coin();
+      return systemOf([
+        function* () {
+          yield* nop();
+          if (heads) yield* assertThat(false, 'tails');
+        },
+      ]);
+    },
+    'what a check captures': (coin) => {
+      const heads = coin();
+      return systemOf([writes], (shared) => [
+        {
+          name: 'p',
+          kind: 'always',
+          reads: [shared.at(0)],
+          check: (read) => heads || read(shared.at(0)) === 0,
+        },
+      ]);
+    },
+    'the result of an operation': (coin) =>
+      systemOf([
+        function* (shared) {
+          const got = yield operation(defineOperation({ name: 'toss', perform: () => (coin() ? 1 : 0) }), 0, 0, 0);
+          if (got === 1) yield* store(shared.at(1), 1);
+        },
+      ]),
+  };
+  it.each(Object.keys(coins))('a coin that decides %s', async (what) => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const random = new Random(seed);
+      const tossing = scenario(() => (coins[what] as (typeof coins)[string])(() => random.below(2) === 0));
+      const found = (async () => await explore(resolveScenario([tossing], { scenario: 'mine' }).build()))();
+      await expect(found, `seed ${seed}`).rejects.toThrow('not deterministic');
+    }
   });
 
   const scenario = (build: () => System): Scenario => ({

@@ -61,14 +61,13 @@ export function verifyNodes(system: System, nodes: NodeTable, states: number, al
  * @param loopStart of a livelock: the steps from there on can be repeated for ever
  */
 export function verifyExample(system: System, nodes: NodeTable, { problem, schedule, loopStart }: Example): void {
-  if (happens(system, problem, schedule, loopStart)) return;
+  const difference = differenceOnTheWay(system, problem, schedule, loopStart);
+  if (difference === null) return;
   const what = problem.kind === 'livelock' ? 'the livelock' : 'the counterexample';
   const [mismatch] = verifyPoints(system.programs, nodes, { operationsMax: BLAME_OPERATIONS, identity: false });
   if (mismatch)
     throw new ModelError(`explore: ${what} rests on a point that does not hold: ${describeMismatch(mismatch)}`);
-  throw new ModelError(
-    `explore: ${what} does not happen when it is run again: a routine or an operation is not deterministic`,
-  );
+  throw new ModelError(`explore: not deterministic: ${what} does not happen when it is run again: ${difference}`);
 }
 
 interface Example {
@@ -77,24 +76,29 @@ interface Example {
   readonly loopStart: number | null;
 }
 
-function happens(system: System, problem: Problem, schedule: readonly number[], loopStart: number | null): boolean {
+/** What becomes of a counterexample when it is run again, if that is not what was found; null: it happens. */
+function differenceOnTheWay(
+  system: System,
+  problem: Problem,
+  schedule: readonly number[],
+  loopStart: number | null,
+): string | null {
   const remembering = new TabulatedExecutor(system);
   const forgetting = new DirectExecutor(system);
-  const step = (entry: number): boolean => {
+  for (const [step, entry] of schedule.entries()) {
+    const different = differentProcessor(remembering, forgetting);
+    if (different !== null) return `${different} goes on differently at step ${step}`;
     const [choice, branch] = [entryChoice(entry), entryBranch(entry)];
-    return (
-      samePending(remembering, forgetting) &&
-      remembering.step(choice, branch) &&
-      forgetting.step(choice, branch) &&
-      remembering.fingerprint === forgetting.fingerprint
-    );
-  };
-  if (!schedule.every(step)) return false;
-  if (loopStart !== null) return loops(forgetting, schedule.slice(loopStart));
-  return (
-    samePending(remembering, forgetting) &&
-    (problem.kind !== 'step' || forgetting.violation?.property === problem.property)
-  );
+    const routine = system.choices[choice]?.name ?? '?';
+    if (!remembering.step(choice, branch) || !forgetting.step(choice, branch))
+      return `step ${step} is not possible (${routine})`;
+    if (remembering.fingerprint !== forgetting.fingerprint) return `step ${step} leads elsewhere (${routine})`;
+  }
+  if (loopStart !== null) return loops(forgetting, schedule.slice(loopStart)) ? null : 'its loop is none';
+  const different = differentProcessor(remembering, forgetting);
+  if (different !== null) return `${different} goes on differently at its end`;
+  const { property } = problem;
+  return problem.kind !== 'step' || forgetting.violation?.property === property ? null : `nothing violates ${property}`;
 }
 
 const ROUND_STEPS_MAX = 20_000;
@@ -120,9 +124,11 @@ function pendingOf(executor: DirectExecutor | TabulatedExecutor) {
   return executor.system.processors.map(({ index }) => executor.operationOf(index));
 }
 
-function samePending(a: TabulatedExecutor, b: DirectExecutor): boolean {
+/** The routine, or the processor, whose next operation is not the same in both; null: there is none. */
+function differentProcessor(a: TabulatedExecutor, b: DirectExecutor): string | null {
   const others = pendingOf(b);
-  return pendingOf(a).every((op, i) => sameOperation(op, others[i] ?? null));
+  const different = pendingOf(a).findIndex((op, i) => !sameOperation(op, others[i] ?? null));
+  return different < 0 ? null : (a.stackOf(different).at(-1) ?? a.system.processors[different]?.name ?? '?');
 }
 
 const TWIN_RUNS = 2;
@@ -137,11 +143,26 @@ interface Stop {
   /** Of its fingerprint: tabulated executors have nothing to settle. */
   readonly lo: number;
   readonly hi: number;
+  /** What is violated there, and which properties hold. */
+  readonly judged: string;
   readonly entry: number;
 }
 
 /** How a system ran when it was new, for systems that have been searched or compared. */
 const firstRuns = new WeakMap<System, Runs>();
+
+/** What a checker says of the state of an executor: text to compare. A check may be anybody's, and throw. */
+function judgedIn(executor: TabulatedExecutor): string {
+  const { store, system } = executor;
+  const truths = system.properties.map(({ name, check }) => {
+    try {
+      return `${name}: ${check((address) => store.read(address))}`;
+    } catch {
+      return `${name}: throws`;
+    }
+  });
+  return [...(executor.failed ? [executor.violation?.property] : []), ...truths].join(', ');
+}
 
 /** Has a system run when it is new, so that {@link verifyRuns} can say whether it still runs like that. */
 export function rememberRuns(system: System): Runs {
@@ -154,7 +175,8 @@ export function rememberRuns(system: System): Runs {
     const stops: Stop[] = [];
     while (stops.length < TWIN_STEPS && (stops.at(-1)?.entry ?? 0) >= 0) {
       const [pending, { lo, hi }] = [pendingOf(executor), executor.store];
-      stops.push({ pending, lo, hi, entry: scheduler.next(executor) });
+      const judged = judgedIn(executor);
+      stops.push({ pending, lo, hi, judged, entry: scheduler.next(executor) });
     }
     return stops;
   });
@@ -164,12 +186,23 @@ export function rememberRuns(system: System): Runs {
 
 /**
  * Throws ModelError if a system no longer runs as it did: its routines count, or ask the clock. The runs are made side
- * by side, a step each in turn, so that one shows what another has left in a variable that both use.
+ * by side, a step each in turn, so that one shows what another has left in a variable that both use; those of a small
+ * system more than once.
  */
 export function verifyRuns(system: System): void {
-  const followers = rememberRuns(system).map((stops) => new Follower(stops, new TabulatedExecutor(system)));
-  for (let step = 0; step < TWIN_STEPS; step++)
-    for (const follower of followers) refuseDifference('explore', follower.follow(step), 'when it is run again ');
+  for (let i = 0; i < timesFor(system); i++) {
+    const followers = rememberRuns(system).map((stops) => new Follower(stops, new TabulatedExecutor(system)));
+    for (let step = 0; step < TWIN_STEPS; step++)
+      for (const follower of followers) refuseDifference('explore', follower.follow(step), 'when it is run again ');
+  }
+}
+
+const TIMES_MAX = 8;
+const WORDS_OF_TIMES = 4_096;
+
+/** How often a system is looked at again: the smaller it is the more often, for a coin has to fall twice. */
+export function timesFor({ layout }: System): number {
+  return Math.max(1, Math.min(TIMES_MAX, Math.floor(WORDS_OF_TIMES / layout.words)));
 }
 
 function refuseDifference(where: string, difference: string | null, when: string): void {
@@ -228,13 +261,15 @@ class Follower {
   follow(step: number): string | null {
     const [stop, executor] = [this.#stops[step], this.#executor];
     if (stop === undefined) return null;
-    const { pending, lo, hi, entry } = stop;
+    const { pending, lo, hi, judged, entry } = stop;
     const different = pending.findIndex((op, p) => !sameOperation(op, executor.operationOf(p)));
     if (different >= 0) {
       const stack = executor.stackOf(different).at(-1) ?? executor.system.processors[different]?.name ?? '?';
       return `${stack} goes on differently at step ${step} of a run`;
     }
     if (executor.store.lo !== lo || executor.store.hi !== hi) return `step ${step - 1} of a run leads elsewhere`;
+    const now = judgedIn(executor);
+    if (now !== judged) return `at step ${step} of a run, what is judged (${judged}) becomes (${now})`;
     if (entry >= 0 && !executor.step(entryChoice(entry), entryBranch(entry)))
       return `step ${step} of a run is not possible (${executor.system.choices[entryChoice(entry)]?.name ?? '?'})`;
     return null;

@@ -24,8 +24,9 @@ export interface Way {
 
 /** Edges that are looked at for ways, if not all are. */
 const EDGES_MAX = 4_000;
-/** So few that none need be taken for another one. */
+/** So few that none need be taken for another one, and that all are run again many times: a coin has to fall twice. */
 const EDGES_FEW = 200;
+const ROUNDS_OF_FEW = 32;
 
 /**
  * Ways that have everything on them that was seen: every operation with every result and what came next. Of a small
@@ -119,7 +120,7 @@ export function verifyTogether(
   const pairs = own.flatMap((those) => ways.map((way) => ({ way, those }))).filter(({ those }) => those.length > 0);
   // Its own program comes last, with what is left: that may put back what it has changed.
   const sorts = [pairs.filter(isOfTwo), pairs.filter((pair) => !isOfTwo(pair))];
-  const rounds = Math.max(0, ...own.map(({ length }) => length));
+  const rounds = Math.max(nodes.edgeCount <= EDGES_FEW ? ROUNDS_OF_FEW : 0, ...own.map(({ length }) => length));
   let left = operationsMax;
   for (let round = 0; round < rounds; round++) {
     for (const sort of sorts) {
