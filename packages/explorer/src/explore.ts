@@ -99,8 +99,8 @@ export async function searchBeside(
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
   await verifyAnew(system, outcome.executor.nodes, options.fresh);
-  verifyBuild(system);
-  verifyRuns(system);
+  verifyBuild(system, outcome.states);
+  verifyRuns(system, outcome.states);
   await callbacks();
   refuseStrays('explore');
   const found = example ? withShownFirst(problems, example) : problems;

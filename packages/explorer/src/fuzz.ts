@@ -15,7 +15,7 @@ import {
   checkOptions,
   keysOf,
 } from '@shootdown/machine';
-import { verifyAnew } from './anew.ts';
+import { verifyAnew, verifyBuild } from './anew.ts';
 import { coverageOf, type Coverage } from './coverage.ts';
 import { contextSwitches, tidySchedule } from './counterexample.ts';
 import { PropertyChecker } from './properties.ts';
@@ -112,7 +112,8 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   }
   verifyNodes(plain, fuzzer.executor.nodes, fuzzer.steps, false);
   await verifyAnew(system, fuzzer.executor.nodes, options.fresh);
-  verifyRuns(system);
+  verifyBuild(system, fuzzer.steps);
+  verifyRuns(system, fuzzer.steps);
   refuseStrays('fuzz');
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);

@@ -22,7 +22,7 @@ import {
 import type { Problem } from './result.ts';
 
 /** Operations that every search runs again: a few milliseconds, and more the more states it has seen. */
-const SHARE = { together: 3_000, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
+const SHARE = { together: 1_200, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
 /** If all are wanted: pairs of ways are more than anybody has time for. */
 const TOGETHER_MAX = 200_000;
 /** In search of who is to blame for something that is wrong already. */
@@ -189,8 +189,8 @@ export function rememberRuns(system: System): Runs {
  * by side, a step each in turn, so that one shows what another has left in a variable that both use; those of a small
  * system more than once.
  */
-export function verifyRuns(system: System): void {
-  for (let i = 0; i < timesFor(system); i++) {
+export function verifyRuns(system: System, states: number): void {
+  for (let i = 0; i < timesFor(system, states); i++) {
     const followers = rememberRuns(system).map((stops) => new Follower(stops, new TabulatedExecutor(system)));
     for (let step = 0; step < TWIN_STEPS; step++)
       for (const follower of followers) refuseDifference('explore', follower.follow(step), 'when it is run again ');
@@ -198,11 +198,16 @@ export function verifyRuns(system: System): void {
 }
 
 const TIMES_MAX = 8;
-const WORDS_OF_TIMES = 4_096;
+const WORDS_OF_TIMES = 256;
+const STATES_PER_TIME = 4_000;
 
-/** How often a system is looked at again: the smaller it is the more often, for a coin has to fall twice. */
-export function timesFor({ layout }: System): number {
-  return Math.max(1, Math.min(TIMES_MAX, Math.floor(WORDS_OF_TIMES / layout.words)));
+/**
+ * How often a system is looked at again: more often the smaller it is, or the longer it has been searched, for a coin
+ * has to fall twice.
+ */
+export function timesFor({ layout }: System, states: number): number {
+  const times = Math.max(WORDS_OF_TIMES / layout.words, states / STATES_PER_TIME);
+  return Math.max(1, Math.min(TIMES_MAX, Math.floor(times)));
 }
 
 function refuseDifference(where: string, difference: string | null, when: string): void {
