@@ -241,6 +241,7 @@ describe('what is not deterministic', () => {
         {
           name: 'p',
           kind: 'always',
+          why: '',
           reads: [shared.at(0)],
           check: (read) => heads || read(shared.at(0)) === 0,
         },
