@@ -154,11 +154,11 @@ const firstRuns = new WeakMap<System, Runs>();
 /** What a checker says of the state of an executor: text to compare. A check may be anybody's, and throw. */
 function judgedIn(executor: TabulatedExecutor): string {
   const { store, system } = executor;
-  const truths = system.properties.map(({ name, check }) => {
+  const truths = system.properties.map((property) => {
     try {
-      return `${name}: ${check((address) => store.read(address))}`;
+      return `${property.name}: ${property.check((address) => store.read(address))}`;
     } catch {
-      return `${name}: throws`;
+      return `${property.name}: throws`;
     }
   });
   return [...(executor.failed ? [executor.violation?.property] : []), ...truths].join(', ');
