@@ -14,11 +14,13 @@ import {
   type Effect,
   type Message,
   type OperationContext,
+  type OptionValues,
   type Steps,
   type SystemBuilder,
   noted,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  wordsOf,
 } from '@shootdown/machine';
 import { handle_pause, leaveSpinLoop, shrink_ple_window } from './directed-yield.ts';
 import { bookExit, HypervisorCounter } from './exits.ts';
@@ -91,18 +93,25 @@ export interface VcpuOptions {
   readonly of?: VcpuOfVm;
 }
 
-const VCPU_KEYS = keysOf<VcpuOptions>()(
-  'mmu',
-  'flushed',
-  'exploreBound',
-  'entry',
-  'keepsPendingFlush',
-  'onlyAtInstructionBoundary',
-  'honoursFlush',
-  'emulator',
-  'waits',
-  'of',
-);
+const ENTRIES = wordsOf<Extract<VcpuEntry, string>>()('atomic', 'xchg', 'read_then_clear');
+const RECORD_STEPS = wordsOf<RecordStep>()('exchange', 'read', 'clear');
+
+const VCPU_VALUES: OptionValues<VcpuOptions> = {
+  mmu: is.withMethods('suspend', 'resume'),
+  flushed: is.callable,
+  exploreBound: is.whole(PREEMPTIONS_UNLIMITED),
+  entry: (where, entry) =>
+    Array.isArray(entry) ? is.listOf(is.oneOf(RECORD_STEPS))(where, entry) : is.oneOf(ENTRIES)(where, entry),
+  keepsPendingFlush: is.flag,
+  onlyAtInstructionBoundary: is.flag,
+  honoursFlush: is.flag,
+  emulator: is.withMethods('translate', 'access'),
+  waits: is.flag,
+  of: is.options<VcpuOfVm>({ vm: is.anything, interruptPending: is.callable, invept: is.callable }, [
+    'vm',
+    'interruptPending',
+  ]),
+};
 
 /** A vCPU of a system. */
 export interface Vcpu {
@@ -129,7 +138,7 @@ const FLUSH_GUEST: Message = { type: 'invpcid', kind: 2, asid: 0, vpn: 0 };
  */
 export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, options: VcpuOptions = {}): Vcpu {
   const name = `vCPU${cpu.id}`;
-  checkOptions(`hypervisor: ${name}: addVcpu`, options, VCPU_KEYS);
+  checkValues(`hypervisor: ${name}: addVcpu`, options, VCPU_VALUES);
   const { entry = 'atomic', waits = false } = options;
   const record = { format: formatPreempted, initial: waits ? KVM_VCPU_PREEMPTED : 0 };
   const stealTime = builder.region(`${name}.steal_time.preempted`, 1, record).at(0);

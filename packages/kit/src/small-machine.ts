@@ -52,7 +52,7 @@ import {
   type WalkLevel,
 } from '@shootdown/mmu';
 import { architecture, asidIsMm, connect } from './architecture.ts';
-import { checkCpu, checkPage, checkPages, checkSmallMachine } from './check-options.ts';
+import { checkCpu, checkPage, checkPages, checkSmallMachine, CPUS_DEFAULT } from './check-options.ts';
 import type { SmallMachineOptions, VcpuChoice } from './options.ts';
 import { tablesFor, type Tables } from './tables.ts';
 import {
@@ -71,7 +71,6 @@ export type CpuCode = (machine: SmallMachine, cpu: Cpu) => Steps<unknown>;
 /** The sentence that {@link SmallMachine.promise} checks. */
 export const OLD_TRANSLATION = 'from here on nobody uses the old translation';
 
-const CPUS_DEFAULT = 2;
 const ENTRIES_DEFAULT = 2;
 const HISTORY_MAX_DEFAULT = 96;
 const LEAF = _PAGE_PRESENT | _PAGE_RW | _PAGE_USER;

@@ -14,6 +14,17 @@ export {
   unknownName,
   withoutControls,
 } from './state/errors.ts';
+export {
+  checkedOnce,
+  checkFlag,
+  checkValues,
+  checkWhole,
+  checkWord,
+  is,
+  wordsOf,
+  type OptionValues,
+  type ValueCheck,
+} from './state/option-values.ts';
 export { canonicalJson, hashString, mix32, type Hash64 } from './state/hash.ts';
 export {
   ContentHashes,

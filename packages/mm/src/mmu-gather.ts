@@ -13,6 +13,9 @@ import {
   type Frames,
   type Steps,
   noted,
+  is,
+  wordsOf,
+  type OptionValues,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
@@ -50,6 +53,17 @@ export interface TableFreeing {
    */
   readonly free: 'call-rcu' | 'at once';
 }
+
+const ALLOCATIONS = wordsOf<TableFreeing['allocation']>()('succeeds', 'fails', 'may fail');
+
+/** What may be said of it. */
+export const TABLE_FREEING_VALUES: OptionValues<TableFreeing> = {
+  batch: (where, batch) =>
+    typeof batch === 'string' ? is.oneOf(['with pages'])(where, batch) : is.whole()(where, batch),
+  allocation: is.oneOf(ALLOCATIONS),
+  one: is.oneOf(wordsOf<RemoveOne>()('sync-ipi', 'sync-rcu', 'call-rcu', 'at once')),
+  free: is.oneOf(wordsOf<TableFreeing['free']>()('call-rcu', 'at once')),
+};
 
 /** For machines on which no batch fills up. Without RCU, tables are freed with the flush. */
 const ONE_BATCH: TableFreeing = {

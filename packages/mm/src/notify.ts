@@ -13,10 +13,21 @@
  * Mirrors mm/memory.c, mm/ksm.c and include/linux/mmu_notifier.h of those versions; the proposal is "[PATCH]
  * mm/mmu_notifier: restore set_pte_at_notify semantics", Mike Rapoport, January 2014.
  */
-import { notedMethods, routine, type EntryPointer, type Steps, noted } from '@shootdown/machine';
+import {
+  checkValues,
+  is,
+  noted,
+  notedMethods,
+  routine,
+  wordsOf,
+  type EntryPointer,
+  type OptionValues,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_RW, pte_write } from '@shootdown/mmu';
 import {
+  checkContracts,
   CONTRACTS,
   CONTRACTS_BEFORE_3_7,
   type Contracts,
@@ -53,6 +64,25 @@ export interface NotifierDesign {
   /** The rules of the callbacks. */
   readonly contracts: Contracts;
 }
+
+const NOTIFIER_VALUES: OptionValues<NotifierDesign> = {
+  bracketsSetPte: is.oneOf(wordsOf<NotifierDesign['bracketsSetPte']>()('everywhere', 'in replace_page()', 'nowhere')),
+  atSet: is.oneOf(
+    wordsOf<NotifierDesign['atSet']>()('nothing', 'invalidate_page, set', 'set, change_pte', 'change_pte, set'),
+  ),
+  withoutChangePte: is.oneOf(
+    wordsOf<NotifierDesign['withoutChangePte']>()(
+      'nothing',
+      'invalidate_page under the lock',
+      'invalidate_page after the lock',
+    ),
+  ),
+  secondaryTlbs: is.oneOf(
+    wordsOf<NotifierDesign['secondaryTlbs']>()('never', 'under the lock', 'with the flush', 'at the end'),
+  ),
+  readOnlyUntilNotified: is.oneOf(wordsOf<NotifierDesign['readOnlyUntilNotified']>()('no', 'yes', 'with a reference')),
+  contracts: checkContracts,
+};
 
 const BRACKETS = {
   bracketsSetPte: 'everywhere',
@@ -100,7 +130,16 @@ export const NotifierEra = {
 } as const satisfies Readonly<Record<string, NotifierDesign>>;
 
 /** The rules that the notifiers of an address space check, besides what its spinlocks are. */
-export function notifierRules({ contracts, bracketsSetPte }: NotifierDesign): MmuNotifierOptions {
+export function notifierRules(design: NotifierDesign): MmuNotifierOptions {
+  checkValues('mm: notifiers: design', design, NOTIFIER_VALUES, [
+    'bracketsSetPte',
+    'atSet',
+    'withoutChangePte',
+    'secondaryTlbs',
+    'readOnlyUntilNotified',
+    'contracts',
+  ]);
+  const { contracts, bracketsSetPte } = design;
   return { contracts, changePteNeedsBracket: bracketsSetPte === 'everywhere' };
 }
 

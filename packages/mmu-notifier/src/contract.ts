@@ -3,6 +3,8 @@
  * Source: include/linux/mmu_notifier.h and Documentation/mm/mmu_notifier.rst, v6.18; for what is gone, v2.6.27 to v6.9.
  */
 
+import { is, wordsOf, type OptionValues, type ValueCheck } from '@shootdown/machine';
+
 /** struct mmu_notifier_ops, as far as it is called here. */
 export type CallbackName =
   | 'invalidate_range_start'
@@ -47,6 +49,28 @@ export const CONTRACTS: Contracts = {
   test_young: underLock('test_young'),
   release: sleepable('release'),
 };
+
+const CALLBACKS = wordsOf<CallbackName>()(
+  'invalidate_range_start',
+  'invalidate_range_end',
+  'invalidate_page',
+  'change_pte',
+  'arch_invalidate_secondary_tlbs',
+  'clear_flush_young',
+  'clear_young',
+  'test_young',
+  'release',
+);
+
+const CONTRACT_VALUES: OptionValues<CallbackContract> = { maySleep: is.flag, rule: is.anything };
+
+/** Refuses what is no {@link Contracts}. */
+export const checkContracts: ValueCheck = is.options(
+  Object.fromEntries(
+    CALLBACKS.map((callback) => [callback, is.options(CONTRACT_VALUES, ['maySleep', 'rule'])]),
+  ) as OptionValues<Contracts>,
+  CALLBACKS,
+);
 
 /** Before v3.7 invalidate_page() was called under the page-table lock. */
 export const CONTRACTS_BEFORE_3_7: Contracts = { ...CONTRACTS, invalidate_page: underLock('invalidate_page') };

@@ -1,5 +1,6 @@
 export {
   CALLBACK_SLEEPS,
+  checkContracts,
   CONTRACTS,
   CONTRACTS_BEFORE_3_7,
   EAGAIN,

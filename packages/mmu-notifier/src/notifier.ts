@@ -16,11 +16,13 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import {
   CALLBACK_SLEEPS,
+  checkContracts,
   CONTRACTS,
   EAGAIN,
   NOTIFIER_CONTRACT,
@@ -78,7 +80,11 @@ export interface MmuNotifierOptions {
   readonly changePteNeedsBracket?: boolean;
 }
 
-const MMU_NOTIFIER_KEYS = keysOf<MmuNotifierOptions>()('spinlocks', 'contracts', 'changePteNeedsBracket');
+const MMU_NOTIFIER_VALUES: OptionValues<MmuNotifierOptions> = {
+  spinlocks: is.listOf(is.anything),
+  contracts: checkContracts,
+  changePteNeedsBracket: is.flag,
+};
 
 /** How a subscriber begins. */
 export interface RegisterOptions {
@@ -89,7 +95,7 @@ export interface RegisterOptions {
   readonly registered?: boolean;
 }
 
-const REGISTER_KEYS = keysOf<RegisterOptions>()('registered');
+const REGISTER_VALUES: OptionValues<RegisterOptions> = { registered: is.flag };
 
 /** struct mmu_notifier_subscriptions. */
 export class MmuNotifierSubscriptions {
@@ -106,7 +112,7 @@ export class MmuNotifierSubscriptions {
 
   /** @param name prefix of the actors' names: the address space */
   constructor(builder: SystemBuilder, name: string, options: MmuNotifierOptions = {}) {
-    checkOptions(`mmu-notifier: ${name}: new`, options, MMU_NOTIFIER_KEYS);
+    checkValues(`mmu-notifier: ${name}: new`, options, MMU_NOTIFIER_VALUES);
     this.contracts = options.contracts ?? CONTRACTS;
     this.#builder = builder;
     this.#name = name;
@@ -115,7 +121,7 @@ export class MmuNotifierSubscriptions {
 
   /** Adds a subscriber to the machine. */
   add(name: string, ops: MmuNotifierOps, options: RegisterOptions = {}): MmuNotifier {
-    checkOptions(`mmu-notifier: ${this.#name}: add ${name}`, options, REGISTER_KEYS);
+    checkValues(`mmu-notifier: ${this.#name}: add ${name}`, options, REGISTER_VALUES);
     const { registered = true } = options;
     const actor = `${this.#name}.${name}.subscription`;
     const component = this.#builder.component({

@@ -25,8 +25,10 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  wordsOf,
+  type OptionValues,
 } from '@shootdown/machine';
 import {
   firstRead,
@@ -83,7 +85,16 @@ export interface PtdumpOptions {
   readonly onLine?: (level: string) => void;
 }
 
-const PTDUMP_KEYS = keysOf<PtdumpOptions>()('name', 'frames', 'levels', 'entries', 'fetch', 'onLine');
+const LEVEL_VALUES: OptionValues<WalkLevel> = { name: is.anything, entries: is.whole(1), looksAgain: is.flag };
+
+const PTDUMP_VALUES: OptionValues<PtdumpOptions> = {
+  name: is.anything,
+  frames: is.anything,
+  levels: is.listOf(is.options(LEVEL_VALUES, ['name', 'entries'])),
+  entries: is.withMethods('none', 'leaf', 'table', 'format'),
+  fetch: is.oneOf(wordsOf<Fetch>()('single', 'multi', 'multi-7.0')),
+  onLine: is.callable,
+};
 
 /** A reader of kernel_page_tables: the actor, and the routine that walks on its behalf. */
 export class Ptdump {
@@ -103,7 +114,7 @@ export class Ptdump {
   #answer = WALKED;
 
   constructor(builder: SystemBuilder, options: PtdumpOptions) {
-    checkOptions('ptdump: new', options, PTDUMP_KEYS, ['name', 'frames', 'levels', 'entries', 'fetch']);
+    checkValues('ptdump: new', options, PTDUMP_VALUES, ['name', 'frames', 'levels', 'entries', 'fetch']);
     this.name = options.name;
     this.#options = options;
     this.state = builder

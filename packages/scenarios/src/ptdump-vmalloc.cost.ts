@@ -25,7 +25,7 @@ import {
 import { vmalloc } from '@shootdown/mm';
 import { RWSEM_WRITER_LOCKED } from '@shootdown/sync';
 import { everyRow, type Comparison, type EachRow, type Patch } from './comparison.ts';
-import { buildPtdumpVmalloc, ptdumpVmalloc, type Machine } from './ptdump-vmalloc.ts';
+import { buildPtdumpVmalloc, ptdumpVmalloc, vmapDesign, type Machine } from './ptdump-vmalloc.ts';
 import type { Design } from './ptdump-vmalloc.variants.ts';
 
 const PTRS_PER_TABLE = 512;
@@ -171,7 +171,7 @@ function run(
     const scheduled = (when: Plan['dump'], body: Program, moment: Moment): Program =>
       when === 'absent' ? idle : when === 'first' ? body : after(machine, moment, body);
     const dump = dumper ? program(machine.design.dump, machine.kernel, dumper, DUMP) : idle;
-    const map = program(vmalloc.vmap_range, machine.kernel, MAP, machine.design, 0, 0);
+    const map = program(vmalloc.vmap_range, machine.kernel, MAP, vmapDesign(machine.design), 0, 0);
     const both = [scheduled(plan.dump, dump, mappingHasBegun), scheduled(plan.map, map, dumpHasBegun)];
     return machine.design.rcu ? [...both, machine.kernel.rcu.rcuc(RCUC)] : both;
   };

@@ -93,6 +93,11 @@ export function buildPtdumpVmalloc(
   return builder.build();
 }
 
+/** What vmap_range() is handed of a design. */
+export function vmapDesign({ tables, tryHuge, largest }: Design): vmalloc.VmapDesign {
+  return { tables, tryHuge, largest };
+}
+
 /** The kernel routines of a design, by their names. */
 function routinesOf({ tables, dump }: Design): KernelRoutines {
   const { pud_free_pmd_page, pmd_free_pte_page } = tables;
@@ -108,7 +113,8 @@ function routinesOf({ tables, dump }: Design): KernelRoutines {
 
 function programsOf({ design, vmaps, kernel, dumpers }: Machine): Program[] {
   const dumps = dumpers.map((dumper, cpu) => program(design.dump, kernel, dumper, cpu));
-  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, design, i, i));
+  const vmap = vmapDesign(design);
+  const maps = Array.from({ length: vmaps }, (_, i) => program(vmap_range, kernel, design.dumpers + i, vmap, i, i));
   return design.rcu ? [...dumps, ...maps, kernel.rcu.rcuc(design.dumpers + vmaps)] : [...dumps, ...maps];
 }
 

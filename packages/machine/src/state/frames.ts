@@ -6,7 +6,8 @@
  */
 import { operation, type OperationContext, type Saying, type Steps } from '../routine/operation.ts';
 import { checkOptions, ModelError, printable } from './errors.ts';
-import { checkWord, type SystemBuilder } from '../system/system.ts';
+import type { SystemBuilder } from '../system/system.ts';
+import { checkWord } from './option-values.ts';
 import { accessOf } from '../memory/instructions.ts';
 import type { Access, Pointer } from '../memory/requests.ts';
 import { stepOf, voidStepOf } from '../routine/unbegun.ts';

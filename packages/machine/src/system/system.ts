@@ -4,7 +4,8 @@
  * {@link SystemBuilder} collects the parts (`specs.ts`); {@link SystemBuilder.build} seals them into an immutable
  * {@link System}, which every executor (live or tabulated) can run.
  */
-import { checkName, checkOptions, keysOf, ModelError, nearest, printable } from '../state/errors.ts';
+import { checkName, checkOptions, keysOf, ModelError, printable } from '../state/errors.ts';
+import { checkWord } from '../state/option-values.ts';
 import type { Program } from '../routine/routine.ts';
 import { guardedProperty } from './guarded-property.ts';
 import { CHOICES_MAX } from '../schedule/schedule.ts';
@@ -368,15 +369,6 @@ function checkProgram(where: string, given: Program): void {
   }
   const what = isSteps(value) ? `the steps of ${nameOfSteps(value)}` : printable(value);
   throw new ModelError(`${where}: expected a program, as program(routine, ...arguments) makes it (${what})`);
-}
-
-/** Refuses what is none of the words that mean something. */
-export function checkWord(where: string, given: unknown, known: readonly string[]): void {
-  if (known.includes(given as string)) return;
-  const near = typeof given === 'string' ? nearest(given, known) : null;
-  throw new ModelError(
-    `${where}: ${printable(given)} is none of ${known.join(', ')}${near === null ? '' : `: did you mean ${near}?`}`,
-  );
 }
 
 function checkAtLeast(where: string, given: number | undefined, min: number): void {

@@ -5,7 +5,18 @@
  * CPU's tlb_gen advances by it, not even the own one's: whoever is flushed by IPI next finds generations missing and
  * flushes everything.
  */
-import { choose, count, load, ModelError, routine, type Steps, checkOptions, keysOf } from '@shootdown/machine';
+import {
+  checkValues,
+  choose,
+  count,
+  is,
+  load,
+  ModelError,
+  routine,
+  wordsOf,
+  type OptionValues,
+  type Steps,
+} from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import type { RemoteRequest } from '@shootdown/mmu';
 import {
@@ -40,14 +51,18 @@ export interface HypercallTlbOptions {
   readonly mutant?: HypercallMutant;
 }
 
-const HYPERCALL_TLB_KEYS = keysOf<HypercallTlbOptions>()('hypervisor', 'mayFail', 'mutant');
+const HYPERCALL_TLB_VALUES: OptionValues<HypercallTlbOptions> = {
+  hypervisor: is.oneOf(wordsOf<HypercallTlbOptions['hypervisor']>()('hyper-v', 'xen-pv')),
+  mayFail: is.flag,
+  mutant: is.oneOf(wordsOf<HypercallMutant>()('lazy CPUs keep freed tables', 'failure is ignored')),
+};
 
 /**
  * The back end of flush_tlb_multi() that a guest of Hyper-V or of Xen installs. The MMUs must be connected
  * (connectMmus()).
  */
 export function hypercallTlbFlush(options: HypercallTlbOptions): FlushTlbMulti {
-  checkOptions('mm: hypercallTlbFlush', options, HYPERCALL_TLB_KEYS, ['hypervisor']);
+  checkValues('mm: hypercallTlbFlush', options, HYPERCALL_TLB_VALUES, ['hypervisor']);
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
     options.hypervisor === 'xen-pv'
       ? xen_flush_tlb_multi(x86, cpu, mask)

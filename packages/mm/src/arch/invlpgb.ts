@@ -6,7 +6,19 @@
  * same PCID for an mm on every CPU, a global ASID. An mm gets one while it runs; until all its CPUs have changed to it,
  * they are sent IPIs as well.
  */
-import { acquireWord, count, load, routine, store, waitFor, type Steps, noted, keysOf } from '@shootdown/machine';
+import {
+  acquireWord,
+  count,
+  is,
+  load,
+  noted,
+  routine,
+  store,
+  waitFor,
+  wordsOf,
+  type OptionValues,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { cpumask_test_cpu, load_cpumask, type CpuMask } from '../cpumask.ts';
 import type { Mm } from '../kernel.ts';
@@ -33,7 +45,13 @@ export interface InvlpgbOptions {
   readonly mutant?: InvlpgbMutant;
 }
 
-export const INVLPGB_KEYS = keysOf<InvlpgbOptions>()('countMax', 'lazyFirst', 'mutant');
+export const INVLPGB_VALUES: OptionValues<InvlpgbOptions> = {
+  countMax: is.whole(1),
+  lazyFirst: is.flag,
+  mutant: is.oneOf(
+    wordsOf<InvlpgbMutant>()('no TLBSYNC', 'no IPI in a transition', 'switching CPUs are not waited for'),
+  ),
+};
 
 const INVLPGB_COUNT_MAX = 8;
 /** An mm that is active on more CPUs than this gets a global ASID. */

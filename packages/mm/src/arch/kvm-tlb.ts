@@ -9,9 +9,10 @@ import {
   routine,
   store,
   type Address,
+  type OptionValues,
   type Steps,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { formatPreempted, KVM_VCPU_FLUSH_TLB, KVM_VCPU_PREEMPTED } from '@shootdown/hypervisor';
@@ -30,11 +31,11 @@ export interface KvmTlbOptions {
   readonly mutant?: 'plain store';
 }
 
-const KVM_TLB_KEYS = keysOf<KvmTlbOptions>()('stealTime', 'mutant');
+const KVM_TLB_VALUES: OptionValues<KvmTlbOptions> = { stealTime: is.anything, mutant: is.oneOf(['plain store']) };
 
 /** The back end of flush_tlb_multi() that kvm_guest_init() installs under KVM_FEATURE_PV_TLB_FLUSH. */
 export function kvmTlbFlush(kvm: KvmTlbOptions): FlushTlbMulti {
-  checkOptions('mm: kvmTlbFlush', kvm, KVM_TLB_KEYS, ['stealTime']);
+  checkValues('mm: kvmTlbFlush', kvm, KVM_TLB_VALUES, ['stealTime']);
   return (x86, cpu, mm, mask, freed_tables, trim_cpumask) =>
     kvm_flush_tlb_multi(kvm, x86.smp.cpus, mask, (flushmask) =>
       native_flush_tlb_multi(x86, cpu, mm, flushmask, freed_tables, trim_cpumask),

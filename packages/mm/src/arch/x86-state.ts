@@ -2,7 +2,7 @@
  * What the parts of x86 TLB management share: cpu_tlbstate, flush_tlb_info, and the choices of a machine. Mirrors
  * arch/x86/mm/tlb.c, v6.18.
  */
-import { load, type Address, type Region, type Steps, noted, keysOf } from '@shootdown/machine';
+import { load, type Address, type Region, type Steps, noted, is, wordsOf, type OptionValues } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PRESENT, _PAGE_RW, _PAGE_USER, type MmuInstructions } from '@shootdown/mmu';
 import type { CpuMask } from '../cpumask.ts';
@@ -87,15 +87,31 @@ export interface X86TlbOptions {
   readonly mutant?: X86TlbMutant;
 }
 
-export const X86_TLB_KEYS = keysOf<X86TlbOptions>()(
-  'flush_tlb_multi',
-  'loaded',
-  'lazy',
-  'ceiling',
-  'jiffies',
-  'invlpgb',
-  'mutant',
-);
+/** What may be said of them; what depends on the machine, x86Tlb() looks at itself. */
+export const X86_TLB_VALUES: OptionValues<X86TlbOptions> = {
+  flush_tlb_multi: is.callable,
+  loaded: is.anything,
+  lazy: is.anything,
+  ceiling: is.whole(),
+  jiffies: is.anything,
+  invlpgb: is.anything,
+  mutant: is.oneOf(
+    wordsOf<X86TlbMutant>()(
+      'lazy CPUs keep freed tables',
+      'partial flush skips generations',
+      'lazy mode ends without flush',
+      'no barrier after lazy mode',
+      'no flush while switching',
+      'before fea4e317f9e7',
+      'switching is said late',
+      'no barrier while switching',
+      'lazy mode is never left',
+      'tlb_gen is read after CR3',
+      'tlb_gen is read again after the flush',
+      'no local flush',
+    ),
+  ),
+};
 
 /** The counters are named as in /proc/vmstat and /proc/interrupts. */
 export const X86Counter = {

@@ -21,7 +21,8 @@ import {
   type Operation,
   type Steps,
   type SystemBuilder,
-  checkOptions,
+  checkValues,
+  is,
 } from '@shootdown/machine';
 import { local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
@@ -41,7 +42,7 @@ import type { Smp } from '../smp.ts';
 import {
   broadcast_tlb_flush,
   consider_global_asid,
-  INVLPGB_KEYS,
+  INVLPGB_VALUES,
   invlpgb_flush_all_nonglobals,
   is_global_asid,
   mm_global_asid,
@@ -61,7 +62,7 @@ import {
   TLB_GENERATION_INVALID,
   TLB_NR_DYN_ASIDS,
   TLB_SINGLE_PAGE_FLUSH_CEILING,
-  X86_TLB_KEYS,
+  X86_TLB_VALUES,
   X86Counter,
   type X86TlbOptions,
   type X86TlbState,
@@ -83,10 +84,11 @@ export function x86Tlb(
   mms: () => readonly Mm[],
   options: X86TlbOptions = {},
 ): X86Tlb {
-  checkOptions('x86Tlb', options, X86_TLB_KEYS);
-  if (options.invlpgb) checkOptions('x86Tlb: invlpgb', options.invlpgb, INVLPGB_KEYS);
+  checkValues('x86Tlb', options, X86_TLB_VALUES);
+  if (options.invlpgb !== undefined) checkValues('x86Tlb: invlpgb', options.invlpgb, INVLPGB_VALUES);
   const n = smp.cpus.length;
-  const loaded = options.loaded ?? [];
+  const { loaded = [], lazy = [] } = options;
+  is.listOf(is.whole(0, n - 1))('x86Tlb: lazy', lazy);
   const firstSlots = (words: readonly number[]): number[] =>
     words.flatMap((word) => [word, ...Array.from({ length: TLB_NR_DYN_ASIDS - 1 }, () => 0)]);
   const perCpu = (field: string) => (cpu: number) => `per_cpu(${field}, ${cpu})`;
@@ -116,7 +118,7 @@ export function x86Tlb(
     is_lazy: builder.region('cpu_tlbstate.is_lazy', n, {
       cellName: perCpu('is_lazy'),
       lineWords: 1,
-      initial: smp.cpus.map(({ id }) => (options.lazy?.includes(id) ? 1 : 0)),
+      initial: smp.cpus.map(({ id }) => (lazy.includes(id) ? 1 : 0)),
     }),
     next_asid: builder.region('cpu_tlbstate.next_asid', n, {
       cellName: perCpu('next_asid'),

@@ -3,7 +3,7 @@
  * Mirrors mm/page-writeback.c, folio_clear_dirty_for_io(); mm/rmap.c, folio_mkclean(); mm/vmscan.c,
  * shrink_folio_list(), v6.18.
  */
-import { load, routine, store, type Steps } from '@shootdown/machine';
+import { checkedOnce, checkValues, is, load, routine, store, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_DIRTY, _PAGE_RW, pte_dirty, pte_present, pte_write } from '@shootdown/mmu';
 import { pte_lock, pte_unlock } from '../kernel.ts';
@@ -18,10 +18,15 @@ export interface WritebackDesign {
   readonly sync: boolean;
 }
 
+const checkWriteback = checkedOnce((design: WritebackDesign) =>
+  checkValues('filemap: writeback: design', design, { sync: is.flag }, ['sync']),
+);
+
 /** Writes the folio to disk if it is dirty. The folio lock, which nobody else takes here, is left out. */
 export const writeback = routine(
   'write_cache_pages',
   function* (folio: FileFolio, cpu: Cpu, vpn: number, design: WritebackDesign): Steps {
+    checkWriteback(design);
     if (!(yield* folio_clear_dirty_for_io(folio, cpu, vpn, design))) return;
     const data = yield* load(folio.data.at(0), { label: 'submit_bio(page)', fact: (value) => `data ${value}` });
     yield* store(folio.disk.at(0), data, { label: `disk = ${data}` });

@@ -2,7 +2,7 @@
  * munmap() of a shared file page, as far as the dirty bit goes: who learns of it, and when the folio ceases to count as
  * mapped.
  */
-import { point, routine, type Steps } from '@shootdown/machine';
+import { checkedOnce, checkValues, is, point, routine, wordsOf, type Steps } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Kernel } from '../kernel.ts';
 import { tlb_finish_mmu, tlb_gather_mmu } from '../mmu-gather.ts';
@@ -28,6 +28,17 @@ export interface ZapDesign {
   readonly mutant?: 'not marked' | 'read, then clear';
 }
 
+const MUTANTS = wordsOf<NonNullable<ZapDesign['mutant']>>()('not marked', 'read, then clear');
+
+const checkZap = checkedOnce((design: ZapDesign) =>
+  checkValues(
+    'filemap: zap_page_range: design',
+    design,
+    { flushUnderPtl: is.flag, delayedRmap: is.flag, mutant: is.oneOf(MUTANTS) },
+    ['flushUnderPtl', 'delayedRmap'],
+  ),
+);
+
 /** Every version of zap_pte_range(), to stand in for the kernel's own. */
 export const zapVersions = {
   v3_14: zap_pte_range_v3_14,
@@ -49,10 +60,11 @@ function versionOf({ flushUnderPtl, delayedRmap, mutant }: ZapDesign): ZapPteRan
 export const zap_page_range = routine(
   'zap_page_range',
   function* (folio: FileFolio, cpu: Cpu, vpn: number, design: ZapDesign): Steps {
+    const version = versionOf(checkZap(design));
     const kernel: Kernel = { ...folio.kernel, folio };
     const tlb = yield* tlb_gather_mmu(folio.mm);
     const ptep = yield* pte_offset(kernel, folio.mm, vpn);
-    if (ptep) yield* versionOf(design)(kernel, cpu, tlb, ptep, vpn, vpn + 1);
+    if (ptep) yield* version(kernel, cpu, tlb, ptep, vpn, vpn + 1);
     yield* point('tlb_finish_mmu');
     yield* tlb_finish_mmu(kernel, cpu, tlb);
   },

@@ -6,13 +6,18 @@
  */
 import {
   atomicAdd,
+  checkedOnce,
+  checkValues,
+  is,
   load,
   point,
   retry,
   routine,
   smp_wmb,
   store,
+  wordsOf,
   xchg,
+  type OptionValues,
   type Region,
   type Steps,
   type SystemBuilder,
@@ -63,6 +68,28 @@ export interface PaeDesign {
   readonly counted: 'after the clear' | 'before the clear';
 }
 
+const PAE_VALUES: OptionValues<PaeDesign> = {
+  reader: is.oneOf(wordsOf<PaeReader>()('low-high-low', 'clear-counter', 'cmpxchg8b')),
+  flushPosition: is.oneOf(wordsOf<FlushPosition>()('after-ptl', 'under-ptl')),
+  clear: is.oneOf(wordsOf<PaeDesign['clear']>()('split', 'cmpxchg8b')),
+  fault: is.oneOf(wordsOf<PaeDesign['fault']>()('anonymous', 'page-cache')),
+  recheck: is.oneOf(wordsOf<PaeDesign['recheck']>()('none', 'low-high', 'high-low')),
+  irqs: is.oneOf(wordsOf<PaeDesign['irqs']>()('off', 'on')),
+  counted: is.oneOf(wordsOf<PaeDesign['counted']>()('after the clear', 'before the clear')),
+};
+
+const checkPae = checkedOnce((design: PaeDesign) =>
+  checkValues('gup: PAE: design', design, PAE_VALUES, [
+    'reader',
+    'flushPosition',
+    'clear',
+    'fault',
+    'recheck',
+    'irqs',
+    'counted',
+  ]),
+);
+
 /** The one table: its lock is the first. */
 const PTE_TABLE = 0;
 
@@ -97,18 +124,16 @@ function* readHigh({ entry }: PaeKernel): Steps<number> {
 }
 
 /** GUP-fast as far as one entry is concerned. */
-export const gup_fast_pte = routine(
-  'gup_fast',
-  function* (kernel: PaeKernel, cpu: Cpu, { reader, recheck, irqs }: PaeDesign): Steps {
-    const { gup_fast_begin, gup_fast_end } = kernel.tracepoints;
-    yield* gup_fast_begin.trace(0, 'gup_fast(addr)');
-    const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
-    const pte = yield* readers[reader](kernel);
-    if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* pfn_to_page(kernel, pte);
-    yield* gup_fast_end.trace(-1, 'gup_fast() returns');
-    if (irqs === 'off') yield* local_irq_restore(cpu, flags);
-  },
-);
+export const gup_fast_pte = routine('gup_fast', function* (kernel: PaeKernel, cpu: Cpu, design: PaeDesign): Steps {
+  const { reader, recheck, irqs } = checkPae(design);
+  const { gup_fast_begin, gup_fast_end } = kernel.tracepoints;
+  yield* gup_fast_begin.trace(0, 'gup_fast(addr)');
+  const flags = irqs === 'off' ? yield* local_irq_save(cpu) : 0;
+  const pte = yield* readers[reader](kernel);
+  if (recheck === 'none' || (yield* unchanged(kernel, pte, recheck))) yield* pfn_to_page(kernel, pte);
+  yield* gup_fast_end.trace(-1, 'gup_fast() returns');
+  if (irqs === 'off') yield* local_irq_restore(cpu, flags);
+});
 
 /** A reference is taken to whatever the value leads to. */
 function pfn_to_page({ tracepoints }: PaeKernel, value: PaeValue): Steps {
@@ -152,7 +177,8 @@ const readers = {
 /** madvise_dontneed_single_vma(), of one page: it goes when no translation of it is left. */
 export const madvise_dontneed = routine(
   'madvise_dontneed_single_vma',
-  function* (kernel: PaeKernel, cpu: Cpu, { reader, flushPosition, clear, fault, counted }: PaeDesign): Steps {
+  function* (kernel: PaeKernel, cpu: Cpu, design: PaeDesign): Steps {
+    const { reader, flushPosition, clear, fault, counted } = checkPae(design);
     yield* pte_lock(kernel, PTE_TABLE);
     const counts = reader === 'clear-counter';
     if (counts && counted === 'before the clear') yield* count_clear(kernel);
@@ -183,7 +209,8 @@ function* clearSplit({ entry }: PaeKernel): Steps<PaeValue> {
 }
 
 /** handle_pte_fault(): maps a page if there is none. */
-export const handle_mm_fault = routine('handle_pte_fault', function* (kernel: PaeKernel, { fault }: PaeDesign): Steps {
+export const handle_mm_fault = routine('handle_pte_fault', function* (kernel: PaeKernel, design: PaeDesign): Steps {
+  const { fault } = checkPae(design);
   const { entry } = kernel;
   yield* pte_lock(kernel, PTE_TABLE);
   const present = pte_present(yield* load(entry.low, { label: 'pte_none(*ptep)', fact: formatLow }));

@@ -5,13 +5,25 @@
  * Mirrors mm/memory.c (zap_pte_range, free_pte_range) and mm/mmu_gather.c, v5.16 to v7.1. Locks that nobody else here
  * takes (mmap_lock, the page-table lock) are left out.
  */
-import { FrameKind, local, point, routine, type Routine, type Steps } from '@shootdown/machine';
+import {
+  checkedOnce,
+  checkValues,
+  FrameKind,
+  is,
+  local,
+  point,
+  routine,
+  wordsOf,
+  type Routine,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { PMD_TABLE, PTE_TABLE, type GupKernel } from './kernel.ts';
 import type { Kernel, Mm } from '../kernel.ts';
 import { unmap_page_range } from '../mmap.ts';
 import {
   MmuGather,
+  TABLE_FREEING_VALUES,
   tlb_finish_mmu,
   tlb_flush_mmu,
   tlb_gather_mmu,
@@ -30,10 +42,23 @@ export interface UnmapDesign {
   readonly unmap: Unmap;
 }
 
+const checkUnmap = checkedOnce((design: UnmapDesign) =>
+  checkValues(
+    'gup: unmap_region: design',
+    design,
+    {
+      tableFreeing: is.options(TABLE_FREEING_VALUES, ['batch', 'allocation', 'one', 'free']),
+      unmap: is.oneOf(wordsOf<Unmap>()('munmap', 'dontneed')),
+    },
+    ['tableFreeing', 'unmap'],
+  ),
+);
+
 /** Unmaps the pages; then their frames come into other hands at once, as the allocator may do. */
 export const unmap_region = routine(
   'unmap_region',
-  function* (kernel: GupKernel, cpu: Cpu, { tableFreeing, unmap }: UnmapDesign): Steps {
+  function* (kernel: GupKernel, cpu: Cpu, design: UnmapDesign): Steps {
+    const { tableFreeing, unmap } = checkUnmap(design);
     const { frames, mm } = kernel;
     const tlb = yield* local(new MmuGather(mm, false, tableFreeing));
     for (let i = 0; i < kernel.tables; i++)

@@ -5,7 +5,7 @@
  *
  * Mirrors virt/kvm/kvm_main.c and include/linux/kvm_host.h, v6.18: struct kvm.
  */
-import { checkOptions, keysOf, ModelError, type SystemBuilder } from '@shootdown/machine';
+import { checkValues, is, ModelError, wordsOf, type OptionValues, type SystemBuilder } from '@shootdown/machine';
 import {
   SecondaryMmu,
   type Lock,
@@ -16,6 +16,7 @@ import {
 } from '@shootdown/mmu-notifier';
 import type { Memslots } from './memslots.ts';
 import {
+  CHANGE_PTE_VALUES,
   change_pte,
   clear_young,
   invalidate_page,
@@ -25,7 +26,7 @@ import {
   test_young,
   type ChangePteDesign,
 } from './notifiers.ts';
-import { FAULT_PROTOCOL, type FaultProtocol } from './page-fault.ts';
+import { FAULT_PROTOCOL, FAULT_PROTOCOL_VALUES, type FaultProtocol } from './page-fault.ts';
 
 /** What a VM is made of. */
 export interface KvmOptions extends SecondaryMmuOptions {
@@ -42,20 +43,6 @@ export interface KvmOptions extends SecondaryMmuOptions {
   readonly memslots?: Memslots;
   readonly mutant?: KvmMutant;
 }
-
-const KVM_KEYS = keysOf<KvmOptions>()(
-  'frames',
-  'table',
-  'format',
-  'lock',
-  'rangeGrows',
-  'tlb',
-  'protocol',
-  'change_pte',
-  'rmap_lock',
-  'memslots',
-  'mutant',
-);
 
 /** What can go wrong outside of faults. */
 export type KvmMutant =
@@ -76,6 +63,38 @@ export type KvmMutant =
   /** mmu_invalidate_retry() looks at both without smp_rmb() in between. */
   | 'no read barrier';
 
+const KVM_VALUES: OptionValues<KvmOptions> = {
+  frames: is.anything,
+  table: is.anything,
+  format: is.anything,
+  lock: is.anything,
+  rangeGrows: is.flag,
+  tlb: is.anything,
+  protocol: is.options(FAULT_PROTOCOL_VALUES, [
+    'snapshot',
+    'looksAtSequence',
+    'looksAtInProgress',
+    'check',
+    'dropsLock',
+    'checksEarly',
+  ]),
+  change_pte: is.options(CHANGE_PTE_VALUES, ['writable', 'absent', 'countsSequence']),
+  rmap_lock: is.withMethods('lock', 'unlock'),
+  memslots: is.anything,
+  mutant: is.oneOf(
+    wordsOf<KvmMutant>()(
+      'counts down first',
+      'no flush',
+      'flush before zap',
+      'flush after unlock',
+      'keeps permission',
+      'invalidate_page does not count',
+      'no write barrier',
+      'no read barrier',
+    ),
+  ),
+};
+
 /** One VM. */
 export class Kvm extends SecondaryMmu {
   readonly tlb: SecondaryTlb;
@@ -86,7 +105,7 @@ export class Kvm extends SecondaryMmu {
   readonly mutant: KvmMutant | undefined;
 
   constructor(builder: SystemBuilder, name: string, options: KvmOptions) {
-    checkOptions(`kvm: ${name}: new`, options, KVM_KEYS, ['frames', 'table', 'format', 'lock', 'tlb']);
+    checkValues(`kvm: ${name}: new`, options, KVM_VALUES, ['frames', 'table', 'format', 'lock', 'tlb']);
     super(builder, name, options);
     if (options.rmap_lock && options.change_pte)
       throw new ModelError(

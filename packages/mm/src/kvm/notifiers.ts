@@ -5,7 +5,7 @@
  * kvm_handle_hva_range(), kvm_unmap_gfn_range(), kvm_flush_remote_tlbs(); and as they were before,
  * kvm_mmu_notifier_change_pte() and _invalidate_page().
  */
-import { load, routine, smp_wmb, type Steps } from '@shootdown/machine';
+import { is, load, routine, smp_wmb, wordsOf, type OptionValues, type Steps } from '@shootdown/machine';
 import type { NotifierCall } from '@shootdown/mmu-notifier';
 import type { Kvm } from './kvm.ts';
 
@@ -26,6 +26,14 @@ export interface ChangePteDesign {
   /** False: without mmu_lock (a mutant). Default true. */
   readonly takesLock?: boolean;
 }
+
+/** What may be said of it. */
+export const CHANGE_PTE_VALUES: OptionValues<ChangePteDesign> = {
+  writable: is.oneOf(wordsOf<ChangePteDesign['writable']>()('zap', 'read-only')),
+  absent: is.oneOf(wordsOf<ChangePteDesign['absent']>()('leave', 'establish', 'establish alone')),
+  countsSequence: is.flag,
+  takesLock: is.flag,
+};
 
 /**
  * kvm_mmu_set_spte_gfn(), arch/x86/kvm/mmu/mmu.c: a writable entry is never switched to, and what is not mapped stays

@@ -4,7 +4,7 @@
  * Mirrors arch/x86/kvm/mmu/mmu.c and include/linux/kvm_host.h, v6.18: kvm_tdp_page_fault(), direct_page_fault(),
  * is_page_fault_stale(), mmu_invalidate_retry_gfn().
  */
-import { count, load, point, routine, smp_rmb, type Steps } from '@shootdown/machine';
+import { count, is, load, point, routine, smp_rmb, wordsOf, type OptionValues, type Steps } from '@shootdown/machine';
 import { fault_says, type PrimaryMmu, type PrimaryPage } from '@shootdown/mmu-notifier';
 import type { Kvm } from './kvm.ts';
 
@@ -21,6 +21,16 @@ export interface FaultProtocol {
   /** mmu_invalidate_retry_gfn_unsafe() before the lookup: spares a lookup in vain (d02c357e5bfa, 2024). */
   readonly checksEarly: boolean;
 }
+
+/** What may be said of them. */
+export const FAULT_PROTOCOL_VALUES: OptionValues<FaultProtocol> = {
+  snapshot: is.oneOf(wordsOf<FaultProtocol['snapshot']>()('before the lookup', 'after the lookup')),
+  looksAtSequence: is.flag,
+  looksAtInProgress: is.flag,
+  check: is.oneOf(wordsOf<FaultProtocol['check']>()('under the lock', 'before the lock')),
+  dropsLock: is.flag,
+  checksEarly: is.flag,
+};
 
 /** v6.18, without the early check. */
 export const FAULT_PROTOCOL: FaultProtocol = {

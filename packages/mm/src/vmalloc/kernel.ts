@@ -18,8 +18,9 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { JumpLabels, PercpuRwsem, Rcu, type RcuOptions, type StaticKey } from '@shootdown/sync';
 import type { KernelBase } from '../kernel.ts';
@@ -60,17 +61,19 @@ export interface VmallocKernelOptions {
   readonly withoutBarrierB?: boolean;
 }
 
-const VMALLOC_KERNEL_KEYS = keysOf<VmallocKernelOptions>()(
-  'tree',
-  'processors',
-  'kick_all_cpus_sync',
-  'rcu',
-  'efi',
-  'withoutDsb',
-  'breakBeforeMake',
-  'withoutIsb',
-  'withoutBarrierB',
-);
+const TREE_VALUES: OptionValues<TreeShape> = { puds: is.whole(1), pmds: is.whole(1), ptes: is.whole(1) };
+
+const VMALLOC_KERNEL_VALUES: OptionValues<VmallocKernelOptions> = {
+  tree: is.options(TREE_VALUES, ['puds', 'pmds', 'ptes']),
+  processors: is.whole(1),
+  kick_all_cpus_sync: is.callable,
+  rcu: is.anything,
+  efi: is.flag,
+  withoutDsb: is.flag,
+  breakBeforeMake: is.flag,
+  withoutIsb: is.flag,
+  withoutBarrierB: is.flag,
+};
 
 const DSB_ISHST = { kind: 'dsb', type: 'store', dependencies: null } as const;
 const DSB_ISH = { kind: 'dsb', type: 'full', dependencies: null } as const;
@@ -141,7 +144,7 @@ export class VmallocKernel implements KernelBase {
   readonly #watch: KernelTableWatch | null;
 
   constructor(builder: SystemBuilder, options: VmallocKernelOptions) {
-    checkOptions('vmalloc: kernel: new', options, VMALLOC_KERNEL_KEYS, ['tree', 'processors']);
+    checkValues('vmalloc: kernel: new', options, VMALLOC_KERNEL_VALUES, ['tree', 'processors']);
     const { tree, processors, kick_all_cpus_sync, rcu, efi = false } = options;
     this.builder = builder;
     this.#options = options;

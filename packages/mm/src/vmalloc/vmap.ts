@@ -4,7 +4,19 @@
  * A huge mapping replaces a table that an earlier, smaller mapping left behind; that is the only moment at which the
  * kernel's own tables are freed. The address and size checks before it are taken as passed.
  */
-import { each, point, routine, type EntryPointer, type Routine, type Steps } from '@shootdown/machine';
+import {
+  checkedOnce,
+  checkValues,
+  each,
+  is,
+  point,
+  routine,
+  wordsOf,
+  type EntryPointer,
+  type OptionValues,
+  type Routine,
+  type Steps,
+} from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_RW, mk_pte } from '@shootdown/mmu';
 import { blockDescriptor, pageDescriptor, pxd_pgtable, pxd_table } from './descriptor.ts';
 import type { FreeTables } from './free-tables.ts';
@@ -32,6 +44,18 @@ export interface VmapDesign {
   /** Largest block, as max_page_shift says it. */
   readonly largest: Level;
 }
+
+const FREE_TABLES_VALUES: OptionValues<FreeTables> = { pmd_free_pte_page: is.callable, pud_free_pmd_page: is.callable };
+
+const VMAP_VALUES: OptionValues<VmapDesign> = {
+  tables: is.options(FREE_TABLES_VALUES, ['pmd_free_pte_page', 'pud_free_pmd_page']),
+  tryHuge: is.oneOf(wordsOf<TryHuge>()('free', 'trylock', 'unsupported', 'trylock-unchecked', 'trylock-dropped')),
+  largest: is.oneOf(wordsOf<Level>()('pud', 'pmd')),
+};
+
+const checkVmap = checkedOnce((design: VmapDesign) =>
+  checkValues('vmalloc: vmap_range: design', design, VMAP_VALUES, ['tables', 'tryHuge', 'largest']),
+);
 
 /** What a mapping maps: consecutive frames from here on. */
 const FIRST_PFN = 0x40;
@@ -168,6 +192,7 @@ const vmap_pte_range = routine('vmap_pte_range', function* (kernel: VmallocKerne
 const vmap_pmd_range = routine(
   'vmap_pmd_range',
   function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, pud: EntryPointer): Steps {
+    checkVmap(design);
     const table = pxd_pgtable(yield* kernel.get(pud, 'pudp_get'));
     for (let i = 0; i < kernel.tree.pmds; i++) {
       yield* point('next_pmd', table, i);
@@ -185,6 +210,7 @@ export const vmapRoutines = { ...v6_18, vmap_pmd_range, vmap_pte_range };
 export const vmap_range = routine(
   'vmap_range',
   function* (kernel: VmallocKernel, cpu: number, design: VmapDesign, first: number, last: number): Steps {
+    checkVmap(design);
     for (let i = first; i <= last; i++) {
       yield* point('next_pud', i);
       const pud = kernel.pud(i);

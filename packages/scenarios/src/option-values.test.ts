@@ -1,0 +1,226 @@
+/**
+ * Words and numbers that mean nothing, all over the public API: each would be taken for something else, and the verdict
+ * would be that of another machine.
+ */
+import { addCpu } from '@shootdown/cpu';
+import { explore } from '@shootdown/explorer';
+import { addVcpu } from '@shootdown/hypervisor';
+import { smallMachine } from '@shootdown/kit';
+import { ModelError, program, routine, SystemBuilder, type Steps } from '@shootdown/machine';
+import {
+  CHANGE_PTE_X86,
+  filemap,
+  gup,
+  hypercallTlbFlush,
+  Kvm,
+  kvmTlbFlush,
+  FAULT_PROTOCOL,
+  secondary,
+  Smp,
+  vmalloc,
+  x86Tlb,
+} from '@shootdown/mm';
+import { MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
+import { describe, expect, it } from 'vitest';
+
+/** Looked at later than what is refused. */
+const ANY = null as never;
+const TREE = { puds: 1, pmds: 1, ptes: 1 };
+const { NotifierEra } = secondary;
+
+const builder = new SystemBuilder();
+const twoCpus = (): Smp => {
+  const own = new SystemBuilder();
+  return new Smp(own, [addCpu(own, 0), addCpu(own, 1)]);
+};
+const kernel = new vmalloc.VmallocKernel(new SystemBuilder(), { tree: TREE, processors: 1 });
+
+/** What somebody says who is told what a routine is made of when it begins. */
+async function begins(steps: () => Steps<unknown>): Promise<void> {
+  const own = new SystemBuilder();
+  own.processor({ name: 'CPU0', tasks: [program(routine('begins', steps))] });
+  await explore(own.build());
+}
+
+const small = (options: object) => () => smallMachine({ memoryModel: 'sc', ...options });
+const x86 = (options: object) => () => x86Tlb(builder, twoCpus(), [], () => [], options);
+const vcpu = (options: object) => () => addVcpu(builder, { id: 0 }, options);
+const kvm = (options: object) => () =>
+  new Kvm(builder, 'kvm', { frames: ANY, table: ANY, format: ANY, lock: ANY, tlb: ANY, ...options } as never);
+const notifiers = (design: object) => () =>
+  secondary.notifierRules({ ...NotifierEra.E5, ...design } as secondary.NotifierDesign);
+
+const V6_18 = { tables: vmalloc.freeTables.keyed, tryHuge: 'free', largest: 'pud' } as const;
+const vmap = (design: object) => () =>
+  begins(() => vmalloc.vmap_range(kernel, 0, { ...V6_18, ...design } as vmalloc.VmapDesign, 0, 0));
+
+const BATCH = { batch: 1, allocation: 'succeeds', one: 'at once', free: 'call-rcu' } as const;
+const unmap = (design: object) => () =>
+  begins(() => gup.unmap_region(ANY, ANY, { tableFreeing: BATCH, unmap: 'munmap', ...design } as gup.UnmapDesign));
+const freeing = (rule: object) => unmap({ tableFreeing: { ...BATCH, ...rule } });
+
+const PAE = {
+  reader: 'low-high-low',
+  flushPosition: 'after-ptl',
+  clear: 'split',
+  fault: 'anonymous',
+  recheck: 'none',
+  irqs: 'off',
+  counted: 'after the clear',
+} as const;
+const pae = (design: object) => () => begins(() => gup.gup_fast_pte(ANY, ANY, { ...PAE, ...design } as gup.PaeDesign));
+
+const zap = (design: object) => () =>
+  begins(() =>
+    filemap.zap_page_range(ANY, ANY, 0, { flushUnderPtl: true, delayedRmap: true, ...design } as filemap.ZapDesign),
+  );
+const writeback = (design: object) => () =>
+  begins(() => filemap.writeback(ANY, ANY, 0, design as filemap.WritebackDesign));
+
+/** By what begins the line: calls, and what of the line is about the value. */
+const refused: Readonly<Record<string, readonly (readonly [() => unknown, string])[]>> = {
+  'x86Tlb: ': [
+    [x86({ mutant: 'no locl flush' }), 'mutant: "no locl flush" is none of lazy CPUs'],
+    [x86({ mutant: 'no locl flush' }), ': did you mean no local flush?'],
+    [x86({ invlpgb: { mutant: 'no TLBSYN' } }), 'invlpgb: mutant: "no TLBSYN" is none of no TLBSYNC, '],
+    [x86({ invlpgb: { lazyFirst: 'no' } }), 'invlpgb: lazyFirst: expected true or false ("no")'],
+    [x86({ invlpgb: { countMax: 0 } }), 'invlpgb: countMax: expected a whole number from 1 (0)'],
+    [x86({ invlpgb: true }), 'invlpgb: expected an object of countMax, lazyFirst, mutant (true)'],
+    [x86({ lazy: [2] }), 'lazy[0]: expected a whole number 0 .. 1 (2)'],
+    [x86({ ceiling: '33' }), 'ceiling: expected a whole number from 0 ("33")'],
+    [x86({ flush_tlb_multi: 'kvm' }), 'flush_tlb_multi: expected a function ("kvm")'],
+  ],
+  'mm: hypercallTlbFlush: ': [
+    [() => hypercallTlbFlush({ hypervisor: 'xenpv' as never }), 'hypervisor: "xenpv" is none of hyper-v, xen-pv'],
+    [() => hypercallTlbFlush({ hypervisor: 'xen-pv', mayFail: 1 as never }), 'mayFail: expected true or false (1)'],
+    [() => hypercallTlbFlush({ hypervisor: 'hyper-v', mutant: 'no' as never }), 'mutant: "no" is none of lazy CPUs'],
+  ],
+  'mm: kvmTlbFlush: ': [
+    [() => kvmTlbFlush({ stealTime: [], mutant: 'plain' as never }), 'mutant: "plain" is none of plain store'],
+  ],
+  'hypervisor: vCPU0: addVcpu: ': [
+    [vcpu({ honoursFlush: 'no' }), 'honoursFlush: expected true or false ("no")'],
+    [vcpu({ keepsPendingFlush: 'no' }), 'keepsPendingFlush: expected true or false ("no")'],
+    [vcpu({ onlyAtInstructionBoundary: 0 }), 'onlyAtInstructionBoundary: expected true or false (0)'],
+    [vcpu({ waits: 'yes' }), 'waits: expected true or false ("yes")'],
+    [vcpu({ entry: 'atomik' }), 'entry: "atomik" is none of atomic, xchg, read_then_clear: did you mean atomic?'],
+    [vcpu({ entry: ['reed'] }), 'entry[0]: "reed" is none of exchange, read, clear: did you mean read?'],
+    [vcpu({ exploreBound: -2 }), 'exploreBound: expected a whole number from -1 (-2)'],
+    [vcpu({ emulator: { translates: () => undefined } }), 'emulator: translate: expected a function (undefined)'],
+    [
+      vcpu({ of: { vm: ANY, interruptPending: () => true, invep: 1 } }),
+      'of: unknown option invep: did you mean invept?',
+    ],
+  ],
+  'kit: smallMachine: ': [
+    [small({ memoryModel: 'ar' }), 'memoryModel: "ar" is none of sc, tso, arm: did you mean arm?'],
+    [small({ flush: 'x68' }), 'flush: "x68" is none of x86, '],
+    [small({ lazy: [7] }), 'lazy[0]: expected a whole number 0 .. 1 (7)'],
+    [small({ lazy: ['1'] }), 'lazy[0]: expected a whole number 0 .. 1 ("1")'],
+    [small({ global: [9] }), 'global[0]: expected a whole number 1 .. 1 (9)'],
+    [small({ vcpus: [{}, {}, {}], flush: 'kvm' }), 'vcpus: 3 for 2 CPUs'],
+    [small({ vcpus: ['atomic'] }), 'vcpus: 0: expected options or a function that makes them ("atomic")'],
+    [small({ cpus: [1, 2] }), 'cpus: mm[1]: expected a whole number 0 .. 1 (2)'],
+    [small({ names: ['a', 'b', 'c'] }), 'names: 3 for 2 CPUs'],
+    [small({ checksFlushes: 'no' }), 'checksFlushes: expected true or false ("no")'],
+    [small({ dirtyBits: 1 }), 'dirtyBits: expected true or false (1)'],
+    [small({ levels: 1.5 }), 'levels: expected 1 .. 4 (1.5)'],
+    [small({ entries: 0 }), 'entries: expected a whole number from 1 (0)'],
+    [small({ flush: 'ipi', x86: { mutant: 'no local flush' } }), 'x86: ipi has nothing of x86'],
+    [small({ kvm: { mutant: 'plain store' } }), 'kvm: the flush is x86: use the flush kvm'],
+    [small({ hypercall: { mayFail: true } }), 'hypercall: the flush is x86: use the flush hyper-v or xen-pv'],
+    [small({ flush: () => ANY, lazy: [1] }), "lazy: a flush of one's own is handed what it needs by whoever makes it"],
+  ],
+  'x86Tlb: mutant: ': [[small({ x86: { mutant: 'no locl flush' } }), '"no locl flush" is none of ']],
+  'mm: hypercallTlbFlush: mutant: ': [
+    [small({ flush: 'xen-pv', hypercall: { mutant: 'none' } }), '"none" is none of lazy CPUs keep freed tables, '],
+  ],
+  'vmalloc: kernel: new: ': [
+    [
+      () => new vmalloc.VmallocKernel(builder, { tree: { ...TREE, ptess: 1 } as never, processors: 1 }),
+      'tree: unknown option ptess: did you mean ptes? (have: puds, pmds, ptes)',
+    ],
+    [
+      () => new vmalloc.VmallocKernel(builder, { tree: { ...TREE, pmds: 0 }, processors: 1 }),
+      'tree: pmds: expected a whole number from 1 (0)',
+    ],
+    [
+      () => new vmalloc.VmallocKernel(builder, { tree: TREE, processors: 1, withoutDsb: 'no' as never }),
+      'withoutDsb: expected true or false ("no")',
+    ],
+  ],
+  'ptdump: new: ': [
+    [
+      () => vmalloc.addPtdump(builder, kernel, 'ptdump', 'sngle' as never),
+      'fetch: "sngle" is none of single, multi, multi-7.0: did you mean single?',
+    ],
+  ],
+  'vmalloc: vmap_range: design: ': [
+    [
+      vmap({ tables: { ...vmalloc.freeTables.keyed, pmd_free_pte_pag: vmalloc.freeTables.v1.pmd_free_pte_page } }),
+      'tables: unknown option pmd_free_pte_pag: did you mean pmd_free_pte_page?',
+    ],
+    [vmap({ tables: { pmd_free_pte_page: () => 1 } }), 'tables: pud_free_pmd_page is missing'],
+    [vmap({ largest: 'PUD' }), 'largest: "PUD" is none of pud, pmd'],
+    [vmap({ tryHuge: 'fre' }), 'tryHuge: "fre" is none of free, trylock, '],
+    [vmap({ tryhuge: 'free' }), 'unknown option tryhuge: did you mean tryHuge?'],
+  ],
+  'gup: unmap_region: design: ': [
+    [unmap({ unmap: 'dontned' }), 'unmap: "dontned" is none of munmap, dontneed: did you mean dontneed?'],
+    [unmap({ tableFreing: BATCH }), 'unknown option tableFreing: did you mean tableFreeing?'],
+    [freeing({ one: 'sync-rcuu' }), 'tableFreeing: one: "sync-rcuu" is none of sync-ipi, sync-rcu, '],
+    [freeing({ free: 'rcu' }), 'tableFreeing: free: "rcu" is none of call-rcu, at once'],
+    [freeing({ allocation: true }), 'tableFreeing: allocation: true is none of succeeds, fails, may fail'],
+    [freeing({ batch: 'with page' }), 'tableFreeing: batch: "with page" is none of with pages'],
+    [freeing({ batch: undefined }), 'tableFreeing: batch is missing'],
+  ],
+  'gup: PAE: design: ': [
+    ...Object.keys(PAE).map((name) => [pae({ [name]: 'of' }), `${name}: "of" is none of `] as const),
+    [pae({ rechek: 'none' }), 'unknown option rechek: did you mean recheck?'],
+  ],
+  'filemap: zap_page_range: design: ': [
+    [zap({ flushUnderPtl: 'no' }), 'flushUnderPtl: expected true or false ("no")'],
+    [zap({ delayedRmap: 0 }), 'delayedRmap: expected true or false (0)'],
+    [zap({ mutant: 'not markd' }), 'mutant: "not markd" is none of not marked, read, then clear: did you mean not '],
+    [zap({ mutan: 'not marked' }), 'unknown option mutan: did you mean mutant?'],
+  ],
+  'filemap: writeback: design: ': [
+    [writeback({ sync: 'no' }), 'sync: expected true or false ("no")'],
+    [writeback({ syn: true }), 'unknown option syn: did you mean sync?'],
+    [writeback({}), 'sync is missing'],
+  ],
+  'mm: notifiers: design: ': [
+    ...['bracketsSetPte', 'atSet', 'withoutChangePte', 'secondaryTlbs', 'readOnlyUntilNotified'].map(
+      (name) => [notifiers({ [name]: 'now and then' }), `${name}: "now and then" is none of `] as const,
+    ),
+    [notifiers({ atset: 'nothing' }), 'unknown option atset: did you mean atSet?'],
+    [notifiers({ contracts: {} }), 'contracts: invalidate_range_start is missing'],
+  ],
+  'mmu-notifier: mm: new: ': [
+    [
+      () => new MmuNotifierSubscriptions(builder, 'mm', { changePteNeedsBracket: 'no' as never }),
+      'changePteNeedsBracket: expected true or false ("no")',
+    ],
+  ],
+  'kvm: kvm: new: ': [
+    [kvm({ mutant: 'no flsh' }), 'mutant: "no flsh" is none of counts down first, no flush, '],
+    [kvm({ change_pte: { ...CHANGE_PTE_X86, writable: 'zapp' } }), 'change_pte: writable: "zapp" is none of zap, '],
+    [kvm({ change_pte: { ...CHANGE_PTE_X86, absent: 'no' } }), 'change_pte: absent: "no" is none of leave, '],
+    [kvm({ change_pte: { ...CHANGE_PTE_X86, countsSequence: 1 } }), 'change_pte: countsSequence: expected true or '],
+    [kvm({ change_pte: { ...CHANGE_PTE_X86, takesLok: false } }), 'change_pte: unknown option takesLok: did you mean '],
+    [kvm({ protocol: { ...FAULT_PROTOCOL, check: 'never' } }), 'protocol: check: "never" is none of under the lock, '],
+    [kvm({ protocol: { ...FAULT_PROTOCOL, dropsLock: 'no' } }), 'protocol: dropsLock: expected true or false ("no")'],
+    [kvm({ rangeGrows: 'no' }), 'rangeGrows: expected true or false ("no")'],
+  ],
+};
+
+describe.each(Object.entries(refused))('%s', (where, calls) => {
+  it.each(calls.map(([call, line]) => [line, call] as const))('%s', async (line, call) => {
+    const made = (async () => await call())();
+    await expect(made).rejects.toThrow(ModelError);
+    const message = await made.then(String, (error: unknown) => (error as Error).message);
+    expect(message).not.toContain('\n');
+    expect(message).toContain(where);
+    expect(message).toContain(line);
+  });
+});
