@@ -42,7 +42,7 @@ export function checkWhole(where: string, given: unknown, min = 0, max = Number.
 export const is = {
   /** Another check looks at it. */
   anything: (() => {}) as ValueCheck,
-  flag: checkFlag as ValueCheck,
+  flag: checkFlag,
   text: ((where, value) => {
     if (typeof value !== 'string') throw new ModelError(`${where}: expected some text (${printable(value)})`);
   }) as ValueCheck,
