@@ -1,6 +1,10 @@
 /** What the command says of an error: one line, whatever the input was. */
-import { ModelError } from '@shootdown/machine';
+import { createRequire } from 'node:module';
+import { dirname, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ModelError, thrown } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
+import { ExitCode } from './exit-codes.ts';
 import { OutputError } from './output.ts';
 
 /** True for the errors whose message is one line meant for the user. */
@@ -33,4 +37,48 @@ export function linesOf(error: Error): readonly string[] {
   const several = error instanceof ModelError && 'lines' in error ? error.lines : undefined;
   const lines = Array.isArray(several) ? several.map(String) : [error.message];
   return lines.map(oneLine);
+}
+
+/**
+ * The lines that an error is worth, and the exit code.
+ * @param module of the user's that may have thrown it; null: none
+ */
+export function answerTo(
+  error: unknown,
+  module: string | null,
+): { readonly lines: readonly string[]; readonly code: number } {
+  if (isUserError(error)) {
+    if (error instanceof OutputError) return { lines: linesOf(error), code: ExitCode.outputFailed };
+    return { lines: linesOf(error), code: error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput };
+  }
+  const what = oneLine(thrown(error));
+  if (module !== null && !isOwn(error))
+    return { lines: [`scenario: ${oneLine(module)}: a module threw ${what}`], code: ExitCode.invalidInput };
+  const bug = 'this is a bug in shootdown: please report this line and the command that led to it';
+  return { lines: [`shootdown: ${bug}: ${what}`], code: ExitCode.software };
+}
+
+/** Whether an error comes of the command's own code, and no code of a user's was under way. */
+function isOwn(error: unknown): boolean {
+  const files = filesOf(error);
+  return files.length > 0 && files.every(isOfCommand);
+}
+
+/** Whether a file is one of this package, or of another of the command's. */
+function isOfCommand(file: string): boolean {
+  const home = dirname(dirname(dirname(createRequire(import.meta.url).resolve('@shootdown/machine'))));
+  const inPackage = file.startsWith(home + sep) && file.slice(home.length + 1).split(sep)[1] === 'dist';
+  return inPackage || file.startsWith(dirname(fileURLToPath(import.meta.url)) + sep);
+}
+
+/** The files of the calls that led to an error, but those of Node. */
+function filesOf(error: unknown): string[] {
+  try {
+    const stack = error instanceof Error ? error.stack : '';
+    const places = String(stack).matchAll(/^ {4}at (?:.*\()?(file:\/\/.*?|\/.*?):\d+:\d+\)?$/gm);
+    return [...places].map(([, at = '']) => (at.startsWith('file:') ? fileURLToPath(at) : at));
+  } catch {
+    // A stack of the user's own.
+    return [];
+  }
 }

@@ -18,6 +18,8 @@ export type Told =
   /** Every second, unless something keeps the thread busy. */
   | { readonly type: 'alive' }
   | { readonly type: 'searching'; readonly searching: Searching }
+  /** What is searched has been built: its time begins. */
+  | { readonly type: 'built' }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'write'; readonly to: 'stdout' | 'stderr'; readonly text: string | Uint8Array }
   | { readonly type: 'code'; readonly code: number };

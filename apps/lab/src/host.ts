@@ -11,11 +11,12 @@ import { ExitCode } from './exit-codes.ts';
 import type { Searching, Told } from './host-link.ts';
 import { interruption } from './interrupt.ts';
 import { namesModule } from './modules.ts';
+import { Silence } from './silence.ts';
 
 /** A heap of less than that is soon full. */
 const HEAP_SMALL_BYTES = 512 * 2 ** 20;
 const MILLISECONDS = 1000;
-/** A search looks at the clock itself: what has not ended so much later does not come back. */
+/** A search looks at the clock itself: what has not ended so much later may never come back. */
 const GRACE_SECONDS = 2;
 /** Time to load a module, on top of what --timeout allows for the search; and for what takes no time at all. */
 const LOAD_SECONDS = 60;
@@ -27,6 +28,7 @@ const IDLE_SECONDS = 10;
 /** Commands that make one search after another tell between them that they are alive. */
 const SILENT_GRACE_SECONDS = 10;
 /** Commands that never take long once the module has been loaded. */
+const SHORT_SECONDS = 30;
 const SHORT_COMMANDS: readonly (string | undefined)[] = ['list', 'replay'];
 
 const LOOPS = 'a routine, a check or an operation does not come back: it loops for ever';
@@ -68,8 +70,8 @@ class Host {
   #code: number | null = null;
   #ended = false;
   #loaded = false;
-  #heard = performance.now();
-  #onSearch: () => void = () => undefined;
+  readonly #silence = new Silence();
+  #onBuilt: () => void = () => undefined;
 
   constructor(argv: readonly string[]) {
     this.#argv = argv;
@@ -89,13 +91,15 @@ class Host {
       });
       signal.addEventListener('abort', () => {
         this.#worker.postMessage('stop');
-        this.#after(GRACE_SECONDS, () => resolve(this.#code ?? ExitCode.interrupted));
+        const end = (): void => resolve(this.#code ?? ExitCode.interrupted);
+        this.#after(GRACE_SECONDS, () => (this.#searching === null ? end() : this.#await(end)));
       });
       this.#after(LOAD_SECONDS - IDLE_SECONDS, () => this.#watchLoading(resolve));
       this.#listen(resolve);
-      this.#onSearch = () => {
+      this.#onBuilt = () => {
         const seconds = this.#timeoutSeconds;
-        if (seconds !== null) this.#after(seconds + GRACE_SECONDS, () => resolve(this.#bounded('timeout')));
+        const end = (): void => resolve(this.#bounded('timeout'));
+        if (seconds !== null) this.#after(seconds + GRACE_SECONDS, () => this.#await(end));
       };
     });
     const code = await ended;
@@ -112,16 +116,27 @@ class Host {
     setTimeout(unlessEnded, seconds * MILLISECONDS).unref();
   }
 
+  /** What is late and may come back has its own result, which says more. */
+  #await(end: () => void): void {
+    // What the thread has said meanwhile is heard first.
+    setImmediate(() => {
+      if (this.#ended || this.#code !== null) return;
+      if (this.#silence.forEver) end();
+      else this.#after(1, () => this.#await(end));
+    });
+  }
+
   /** A thread that loops for ever says nothing any more. */
   #listen(resolve: (code: number) => void): void {
     const short = SHORT_COMMANDS.includes(this.#argv[0]);
-    const limit = this.#timeoutSeconds === null ? LOAD_SECONDS : this.#timeoutSeconds + SILENT_GRACE_SECONDS;
+    const limit = this.#timeoutSeconds === null ? SHORT_SECONDS : this.#timeoutSeconds + SILENT_GRACE_SECONDS;
     if (!short && this.#timeoutSeconds === null) return;
-    const again = (): void => {
-      const silent = (performance.now() - this.#heard) / MILLISECONDS;
-      if (this.#loaded && silent > limit) resolve(this.#silent(short));
-      else this.#after(1, again);
-    };
+    const again = (): void =>
+      void setImmediate(() => {
+        if (this.#loaded && !this.#ended && this.#code === null && this.#silence.longerThan(limit))
+          resolve(this.#silent(short));
+        else this.#after(1, again);
+      });
     this.#after(1, again);
   }
 
@@ -146,7 +161,7 @@ class Host {
   }
 
   #hear(told: Told): void {
-    this.#heard = performance.now();
+    this.#silence.hear(told.type !== 'alive');
     switch (told.type) {
       case 'alive':
         return;
@@ -158,7 +173,9 @@ class Host {
         return;
       case 'searching':
         this.#searching = told.searching;
-        this.#onSearch();
+        return;
+      case 'built':
+        this.#onBuilt();
         return;
       case 'progress':
         this.#progress = told.progress;

@@ -79,7 +79,7 @@ describe('the mistake of the user, in one line', () => {
     [
       'a promise rejected later',
       scenario('run(function* () { yield* load(shared.at(0)); });', "Promise.reject(new Error('later'));"),
-      /a module threw Error: later/,
+      /^scenario: \S+mine\.mjs: a module threw Error: later/,
     ],
     [
       'an option misspelt',

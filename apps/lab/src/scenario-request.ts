@@ -285,7 +285,7 @@ function isScenario(value: unknown): value is Scenario {
     typeof name === 'string' &&
     typeof build === 'function' &&
     Array.isArray(variants) &&
-    variants.every((v) => typeof (v as { name?: unknown }).name === 'string')
+    variants.every((v) => typeof (v as { name?: unknown } | null)?.name === 'string')
   );
 }
 

@@ -5,15 +5,16 @@
  * Commands are loaded when they are called, so that the first answer does not wait for code it does not need.
  */
 import { readFileSync } from 'node:fs';
-import { thrown, unknownName } from '@shootdown/machine';
+import { unknownName } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
-import { isUserError, linesOf, oneLine } from './errors.ts';
+import { answerTo, oneLine } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { hosted, needsHost } from './host.ts';
 import { hasHost, tellHost } from './host-link.ts';
 import { listenForSignals } from './interrupt.ts';
+import { namesModule } from './modules.ts';
 import { writeColours, writeStatusLines } from './terminal.ts';
-import { OutputError, writeNoControls, writeWholeChunks } from './output.ts';
+import { writeNoControls, writeWholeChunks } from './output.ts';
 
 /** A command: its arguments after its name; returns the exit code. */
 export type Command = (argv: readonly string[]) => Promise<number> | number;
@@ -144,6 +145,8 @@ function catchTheRest(): void {
  * The exit code of a command line's first error, once printed: what comes after it comes of a module that is ending.
  */
 let reported: number | null = null;
+/** What it says. */
+let commandLine: readonly string[] = [];
 
 /** Prints the one line that an error is worth; returns the exit code. The stack of a bug is printed on request only. */
 function report(error: unknown): number {
@@ -152,21 +155,16 @@ function report(error: unknown): number {
 }
 
 function printed(error: unknown): number {
-  if (isUserError(error)) {
-    process.stderr.write(`${linesOf(error).join('\n')}\n`);
-    if (error instanceof OutputError) return ExitCode.outputFailed;
-    return error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput;
-  }
-  const message = thrown(error);
-  if (hasHost()) {
-    process.stderr.write(`scenario: a module threw ${oneLine(message)}\n`);
-    return ExitCode.invalidInput;
-  }
-  process.stderr.write(
-    `shootdown: this is a bug in shootdown: please report this line and the command that led to it: ${oneLine(message)}\n`,
-  );
-  if (process.env['SHOOTDOWN_STACK'] === '1' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
-  return ExitCode.software;
+  const { lines, code } = answerTo(error, hasHost() ? moduleNamed() : null);
+  process.stderr.write(`${lines.join('\n')}\n`);
+  if (code === ExitCode.software && process.env['SHOOTDOWN_STACK'] === '1' && error instanceof Error)
+    process.stderr.write(`${error.stack ?? ''}\n`);
+  return code;
+}
+
+/** The module of the user's that a command line names; all of it if it names none. */
+function moduleNamed(): string {
+  return commandLine.find((word) => namesModule(word)) ?? commandLine.join(' ');
 }
 
 /** The version in this package's package.json. */
@@ -210,6 +208,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 export async function main(argv: readonly string[]): Promise<number> {
   catchTheRest();
   reported = null;
+  commandLine = argv;
   try {
     return needsHost(argv) ? await hosted(argv) : await dispatch(argv);
   } catch (error) {

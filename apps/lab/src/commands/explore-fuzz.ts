@@ -3,6 +3,7 @@ import { counterexample, agrees, fuzz, type FuzzOptions } from '@shootdown/explo
 import { renderTrace, traceDocument } from '@shootdown/report';
 import type { Arguments } from '../arguments.ts';
 import { replayCommand } from '../counterexample.ts';
+import { tellHost } from '../host-link.ts';
 import { Pulse } from '../progress.ts';
 import { statesAlong } from '../states-along.ts';
 import { studioLine, studioLink } from '../studio-link.ts';
@@ -33,11 +34,16 @@ export async function sample(
   { coverage, columns, expand }: Shown,
 ): Promise<Found> {
   const pulse = new Pulse();
-  const result = await fuzz(resolved.build(), {
+  const system = resolved.build();
+  tellHost({ type: 'built' });
+  const result = await fuzz(system, {
     ...options,
     fresh: resolved.fresh,
     signal,
-    onProgress: (p) => pulse.say(`${p.states} steps, ${p.queue} runs to go`),
+    onProgress(progress) {
+      tellHost({ type: 'progress', progress });
+      pulse.say(`${progress.states} steps, ${progress.queue} runs to go`);
+    },
   });
   pulse.end();
   const trace = result.schedule === null ? null : counterexample(resolved, result);

@@ -188,7 +188,9 @@ async function search(
 ): Promise<ExploreResult> {
   const { scenario } = resolved;
   const pulse = new Pulse();
-  const result = await explore(resolved.build(), {
+  const system = resolved.build();
+  tellHost({ type: 'built' });
+  const result = await explore(system, {
     ...options,
     all: options.all === true || scenario.all === true,
     source: resolved.source,

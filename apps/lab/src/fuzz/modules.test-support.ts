@@ -89,6 +89,9 @@ const HOSTILE: Readonly<Record<Slot, readonly string[]>> = {
     "[{ name: 'v', expected: 'violation', source: 's', summary: 's', memoryModel: 'pso' }]",
     "[{ name: 'v', expected: 'violation', source: 's', summary: 's', parameters: { n: 99 } }]",
     'new Proxy([], { get() { throw new Error("trap"); } })',
+    "[{ name: 'v', expected: 'violation', source: 's', summary: 's', replace: { writre: writer } }]",
+    "[{ name: 'v', expected: 'violation', source: 's', summary: 's', replace: null }]",
+    "[{ name: 'v', expected: 'violation', source: 's', summary: 's', replace: 5 }]",
   ],
   more: [
     'parameters: 5,',
