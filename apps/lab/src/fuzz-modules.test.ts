@@ -11,7 +11,7 @@ const DEEP = process.env['SHOOTDOWN_DEEP'] === '1';
 const MODULES = 300;
 /** Of the single pieces, one in so many is tried by `npm test`. */
 const SLICE = 64;
-const HANG_MS = 60_000;
+const HANG_MS = 180_000;
 const lab = new URL('../', import.meta.url).pathname;
 const api = new URL('../../../packages/machine/dist/index.js', import.meta.url).href;
 

@@ -18,6 +18,8 @@ const HEAP_SMALL_BYTES = 512 * 2 ** 20;
 const MILLISECONDS = 1000;
 /** A search looks at the clock itself: what has not ended so much later may never come back. */
 const GRACE_SECONDS = 2;
+/** Building runs the routines: one that loops shows there. So much of a processor even a big machine does not take. */
+const BUILD_SECONDS = 5;
 /** Time to load a module, on top of what --timeout allows for the search; and for what takes no time at all. */
 const LOAD_SECONDS = 60;
 /** So much of it a thread of the command has had that loops, on a machine with nothing else to do. */
@@ -70,6 +72,7 @@ class Host {
   #code: number | null = null;
   #ended = false;
   #loaded = false;
+  #built = false;
   readonly #silence = new Silence();
   #onBuilt: () => void = () => undefined;
 
@@ -129,11 +132,16 @@ class Host {
   /** A thread that loops for ever says nothing any more. */
   #listen(resolve: (code: number) => void): void {
     const short = SHORT_COMMANDS.includes(this.#argv[0]);
-    const limit = this.#timeoutSeconds === null ? SHORT_SECONDS : this.#timeoutSeconds + SILENT_GRACE_SECONDS;
-    if (!short && this.#timeoutSeconds === null) return;
+    const timeout = this.#timeoutSeconds;
+    if (!short && timeout === null) return;
+    const limit = (): number => {
+      if (timeout === null) return SHORT_SECONDS;
+      const builds = this.#searching !== null && !this.#built;
+      return builds ? Math.max(timeout + GRACE_SECONDS, BUILD_SECONDS) : timeout + SILENT_GRACE_SECONDS;
+    };
     const again = (): void =>
       void setImmediate(() => {
-        if (this.#loaded && !this.#ended && this.#code === null && this.#silence.longerThan(limit))
+        if (this.#loaded && !this.#ended && this.#code === null && this.#silence.longerThan(limit()))
           resolve(this.#silent(short));
         else this.#after(1, again);
       });
@@ -175,6 +183,7 @@ class Host {
         this.#searching = told.searching;
         return;
       case 'built':
+        this.#built = true;
         this.#onBuilt();
         return;
       case 'progress':

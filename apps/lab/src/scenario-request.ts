@@ -9,7 +9,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated, replaceRoutines, unknownName, type System } from '@shootdown/machine';
+import { ModelError, mutated, replaceRoutines, thrown, unknownName, type System } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError, oneLine } from './errors.ts';
@@ -210,7 +210,7 @@ function guarded<T>(typed: string, work: () => T): T {
     return work();
   } catch (error) {
     if (isUserError(error)) throw error;
-    throw new ModelError(`scenario: ${typed}: cannot be built (${String(error)})`);
+    throw new ModelError(`scenario: ${typed}: cannot be built (${thrown(error)})`);
   }
 }
 

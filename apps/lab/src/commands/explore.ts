@@ -266,7 +266,7 @@ function describe(
   say(painted(result.verdict, verdictLine(result, memoryModel)));
   const expected = agrees(resolved.expected, result.verdict);
   if (expected !== null)
-    say(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${oneLine(variant.source)}`);
+    say(`${expected ? 'as expected' : `NOT as expected (${resolved.expected})`}: ${oneLine(String(variant.source))}`);
   lines.push('');
   say(...coveredLines(result));
   for (const { name, witnessed } of result.sometimes)

@@ -302,8 +302,8 @@ function valueOf({ layout }: System, op: Operation): Before['fact'] {
   if (role === 'store') {
     const value = layout.formatValue(op.a, op.b);
     // What is cleared is named so, and many a label has the value.
-    const isSaid = op.b === 0 || op.label === undefined || op.label.includes(value);
-    return isSaid || (value === String(op.b) && !op.label.includes(' = ')) ? undefined : () => value;
+    const isSaid = op.b === 0 || typeof op.label !== 'string' || op.label.includes(value);
+    return isSaid || (value === String(op.b) && op.label?.includes(' = ') !== true) ? undefined : () => value;
   }
   const address = role === 'read' ? (reads?.(op) ?? op.a) : (halves?.address(op) ?? wordReturned(op));
   if (address === undefined) return undefined;
@@ -322,7 +322,8 @@ function columnOf(system: System, component: Component | undefined): number {
 
 /** An operation in words: its label, or one made from what it is. */
 export function labelOf({ layout }: System, { label, definition: { name }, a, b }: Operation): string {
-  if (label !== undefined) return label;
+  // JavaScript may have given something else.
+  if (typeof label === 'string') return label;
   switch (name) {
     case 'load':
       return `READ_ONCE(${layout.nameOf(a)})`;
