@@ -2,13 +2,21 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ModelError, thrown } from '@shootdown/machine';
+import { ModelError, thrown, ThrownError } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
 import { ExitCode } from './exit-codes.ts';
 import { OutputError } from './output.ts';
 
+let foreign = false;
+
+/** A module of the user's is loaded: what is thrown from now on may be its. */
+export function noteForeignCode(): void {
+  foreign = true;
+}
+
 /** True for the errors whose message is one line meant for the user. */
 export function isUserError(error: unknown): error is Error {
+  if (error instanceof ThrownError) return foreign;
   return (
     error instanceof UsageError ||
     error instanceof OutputError ||

@@ -12,6 +12,7 @@ import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ModelError, noteEverything, thrown } from '@shootdown/machine';
 import type { BuildFailure, ImportKind, Loader, OnResolveResult, Plugin } from 'esbuild';
+import { noteForeignCode } from './errors.ts';
 import { tellHost } from './host-link.ts';
 import { watchForLater } from './later.ts';
 import type * as NotedSource from './noted-source.ts';
@@ -50,6 +51,7 @@ export async function importedModule(
   noted ??= await import('./noted-source.ts');
   noteEverything.constructors();
   watchForLater();
+  noteForeignCode();
   try {
     const address = await addressToLoad(path, again);
     const module = (await import(address)) as Record<string, unknown>;

@@ -60,7 +60,7 @@ describe('a property', () => {
     [
       'that reads a word which it does not list',
       (shared) => property((read) => read(shared.at(0)) + read(shared.at(1)) < 5, [shared.at(0)]),
-      'property: p: check reads word 1, which is not in its reads',
+      'property: p: check reads shared[1] (word 1), which is not in its reads',
     ],
     [
       'that throws',
@@ -340,6 +340,13 @@ describe('what is not deterministic', () => {
       variants: [{ name: 'v', expected: 'safe', source: '', summary: '', ...changes }],
     };
     expect(() => resolveScenario([wrong as Scenario], { scenario: 'mine' })).toThrow(message);
+  });
+
+  it('no variant at all', () => {
+    const none = { ...scenario(() => systemOf([writes])), variants: [] };
+    expect(() => resolveScenario([none], { scenario: 'mine' })).toThrow(
+      'scenario: mine: variants: the list is empty: a scenario has one at least',
+    );
   });
 
   it('a variant may have options of its own', () => {

@@ -339,11 +339,13 @@ function findVariant<V extends Variant>(
   given: Readonly<Record<string, number>>,
 ): V {
   const names = scenario.variants.map((v) => v.name);
+  if (names.length === 0)
+    throw new ModelError(`scenario: ${scenario.name}: variants: the list is empty: a scenario has one at least`);
   if (name === undefined) {
     const variant = scenario.variants.find((v) => contradiction(v, given) === undefined);
     if (!variant)
       throw new ModelError(
-        `scenario: ${scenario.name}: no variant agrees with these parameters (have: ${names.join(', ') || 'none'})`,
+        `scenario: ${scenario.name}: no variant agrees with these parameters (have: ${names.join(', ')})`,
       );
     return variant;
   }

@@ -316,7 +316,10 @@ export class SmallMachine {
     return this.frames.write(this.pte(vpn), pte, { label: `set_pte_at(${hex(vpn)}, ${formatEntry(pte)})` });
   }
 
-  /** flush_tlb_range() of the first mm: pages [start, end). */
+  /**
+   * flush_tlb_range() of the first mm: pages [start, end). As in the kernel, the range may go on past the last page
+   * that there is: nothing is there to be flushed, and a long range is flushed as a whole.
+   */
   flush_tlb_range(cpu: Cpu, start: number, end: number): Steps {
     this.#checkRange('flush_tlb_range', cpu, start, end);
     return this.kernel.arch.flush_tlb_mm_range(cpu, this.mm, start, end, false);

@@ -11,6 +11,7 @@ export {
   printable,
   shownText,
   thrown,
+  ThrownError,
   unknownName,
   withoutControls,
 } from './state/errors.ts';

@@ -61,6 +61,6 @@ export function* said<K extends object, T>(
     return yield* withLine(body(), text);
   } catch (error) {
     if (!(error instanceof ModelError) || error.message.includes(file)) throw error;
-    throw new ModelError(`${file}:${line}: ${error.message}`);
+    throw new ModelError(`${file}:${line}: ${error.message}`, { cause: error });
   }
 }

@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { LimitError, ModelError, printable, thrown } from '../state/errors.ts';
+import { LimitError, ModelError, printable, thrown, ThrownError } from '../state/errors.ts';
 import {
   BLOCKED,
   type Message,
@@ -143,7 +143,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
     } catch (error) {
       // Nobody's operation: what an effect or a watcher throws is named by what has set it off.
       if (error instanceof ModelError) throw error;
-      throw new ModelError(`${choice.name}: threw ${thrown(error)}`, { cause: error });
+      throw new ThrownError(`${choice.name}: threw ${thrown(error)}`, { cause: error });
     }
   }
 

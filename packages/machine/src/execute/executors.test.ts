@@ -5,7 +5,7 @@ import type { Executor } from './executor.ts';
 import { entryBranch, entryChoice } from '../schedule/schedule.ts';
 import { LiveExecutor } from './live.ts';
 import { load, nop, rest, store } from '../routine/operations.ts';
-import { ModelError } from '../state/errors.ts';
+import { ThrownError } from '../state/errors.ts';
 import { Random } from '../state/random.ts';
 import { assertThat, count, program, routine } from '../routine/routine.ts';
 import { RandomScheduler, runScheduler } from '../schedule/schedulers.ts';
@@ -337,7 +337,7 @@ describe('mistakes in the model', () => {
       builder.processor({ name: 'CPU0', tasks: [program(body)] });
       const executor = new Kind(builder.build());
       expect(executor.step(0)).toBe(true);
-      expect(() => executor.step(1)).toThrow(new ModelError('drain CPU0: threw TypeError: no such word'));
+      expect(() => executor.step(1)).toThrow(new ThrownError('drain CPU0: threw TypeError: no such word'));
     },
   );
 

@@ -12,6 +12,12 @@ export class ModelError extends Error {
  */
 export class LimitError extends ModelError {}
 
+/**
+ * What happens without any operation (a delivery, a drain, an event of a component) has thrown something of its own: a
+ * mistake of whoever wrote effects and watchers. It is ours where no module of a user's was loaded.
+ */
+export class ThrownError extends ModelError {}
+
 /** Whether an error, or what has led to it, is a limit of the model. */
 export function isLimit(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof LimitError) return true;

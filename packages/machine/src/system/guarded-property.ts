@@ -1,5 +1,6 @@
 /** Properties that are looked after: what a check may read, and what it may answer. */
 import { ModelError, printable, thrown } from '../state/errors.ts';
+import type { Layout } from '../state/words.ts';
 import { Decisions } from './decisions.ts';
 import type { Property } from './specs.ts';
 
@@ -42,11 +43,11 @@ function guardedWords(property: Property, check: Property['check']): Pick<Proper
 /**
  * A property whose check may read no other words than `reads` lists, for reduction believes that list, and none that
  * the machine has not. Throws ModelError on a list with words that are none; its check throws it on anything else.
- * @param words how many the machine has
+ * @param layout of the machine
  */
-export function guardedProperty(property: Property, words: number): Property {
+export function guardedProperty(property: Property, layout: Layout): Property {
   const { name, reads } = property;
-  const listed = new Uint8Array(words).fill(reads === undefined ? 1 : 0);
+  const listed = new Uint8Array(layout.words).fill(reads === undefined ? 1 : 0);
   for (const address of reads ?? []) {
     if (listed[address] === undefined)
       throw new ModelError(`system: property: ${name}: reads: ${printable(address)} is the address of no word`);
@@ -58,7 +59,7 @@ export function guardedProperty(property: Property, words: number): Property {
     throw new ModelError(
       listed[address] === undefined
         ? `property: ${name}: check reads ${printable(address)}, which is the address of no word`
-        : `property: ${name}: check reads word ${address}, which is not in its reads`,
+        : `property: ${name}: check reads ${layout.nameOf(address)} (word ${address}), which is not in its reads`,
     );
   };
   const decisions = new Decisions();

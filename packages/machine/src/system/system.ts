@@ -234,7 +234,7 @@ export class SystemBuilder {
       channels,
       synchronous,
       spontaneous,
-      properties: this.#properties.map((property) => guardedProperty(property, this.layout.words)),
+      properties: this.#properties.map((property) => guardedProperty(property, this.layout)),
       choices,
       watches: this.#watches,
       replacements: undefined,

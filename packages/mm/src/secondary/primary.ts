@@ -4,7 +4,16 @@
  * Mirrors virt/kvm/kvm_main.c, hva_to_pfn_fast() and hva_to_pfn_slow(), and mm/gup.c, v6.18. A driver that calls
  * get_user_pages() comes to the same.
  */
-import { notedMethods, point, routine, type EntryPointer, type Steps, checkOptions, keysOf } from '@shootdown/machine';
+import {
+  ModelError,
+  notedMethods,
+  point,
+  routine,
+  type EntryPointer,
+  type Steps,
+  checkOptions,
+  keysOf,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, pte_present, pte_protnone, pte_write, formatEntry } from '@shootdown/mmu';
 import type { FaultHandler, PrimaryMmu, PrimaryPage } from '@shootdown/mmu-notifier';
@@ -31,6 +40,7 @@ const LOOKUP_KEYS = keysOf<LookupOptions>()('faultsIn', 'takesMmapLock', 'fault'
 /** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
 export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
   checkOptions('mm: primaryMmu', options, LOOKUP_KEYS);
+  if (options.fault) refuseShared(options.fault, cpu);
   return notedMethods({
     ...(options.fault && { fault: options.fault }),
     lookup: (vpn, write) => hva_to_pfn(kernel, cpu, mm, vpn, write, options),
@@ -38,6 +48,19 @@ export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOpti
       yield* kernel.frames.put(pfn, { label: `put_page(0x${pfn.toString(16)})` });
     },
   });
+}
+
+/** Whose faults an actor stands for. */
+const cpusOfFaults = new WeakMap<FaultHandler, Cpu>();
+
+/** Two threads that tell one actor how far they are leave it in a state that neither is in. */
+function refuseShared(fault: FaultHandler, cpu: Cpu): void {
+  const other = cpusOfFaults.get(fault) ?? cpu;
+  if (other !== cpu)
+    throw new ModelError(
+      `mm: primaryMmu: ${fault.name} stands for the faults of ${other.name} and of ${cpu.name}: addFaultHandler() makes one for each thread`,
+    );
+  cpusOfFaults.set(fault, cpu);
 }
 
 const hva_to_pfn = routine(
