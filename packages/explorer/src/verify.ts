@@ -20,6 +20,7 @@ import {
   type System,
 } from '@shootdown/machine';
 import type { Problem } from './result.ts';
+import { nextOf } from './warm-up.ts';
 
 /** Operations that every search runs again: a few milliseconds, and more the more states it has seen. */
 const SHARE = { together: 1_200, points: 1_500, depth: 2, reach: 40, statesPerOperation: 50 } as const;
@@ -176,7 +177,7 @@ export function rememberRuns(system: System): Runs {
     while (stops.length < TWIN_STEPS && (stops.at(-1)?.entry ?? 0) >= 0) {
       const [pending, { lo, hi }] = [pendingOf(executor), executor.store];
       const judged = judgedIn(executor);
-      stops.push({ pending, lo, hi, judged, entry: scheduler.next(executor) });
+      stops.push({ pending, lo, hi, judged, entry: nextOf(scheduler, executor) });
     }
     return stops;
   });

@@ -43,9 +43,22 @@ export function* warmUp(system: System, executor: TabulatedExecutor, statesMax: 
     do {
       if (++steps % SLICE === 0) yield steps;
       checkSymmetry(system, executor);
-    } while (!isEnough() && scheduler.next(executor) >= 0);
+    } while (!isEnough() && nextOf(scheduler, executor) >= 0);
   }
   executor.reset();
+}
+
+/**
+ * Makes the next step of a random run: the entry, negative if there is none. A run ends where a routine throws, too: the
+ * search says so, unless it has something shorter to tell.
+ */
+export function nextOf(scheduler: Scheduler, executor: Executor): number {
+  try {
+    return scheduler.next(executor);
+  } catch (error) {
+    if (error instanceof ModelError) return -1;
+    throw error;
+  }
 }
 
 /** Mostly goes on with the choice made last: runs in which whole routines happen between two steps of another. */

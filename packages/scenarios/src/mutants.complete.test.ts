@@ -59,6 +59,10 @@ describe('golden tables of mutate', () => {
     expect(nowhere).toEqual([]);
   });
 
+  it('speak of lines that are in the sources today', () => {
+    expect(goldenPlaces.gone).toEqual([]);
+  });
+
   it('say of every survivor what is known of it today', async () => {
     const outOfDate: string[] = [];
     for (const table of tables) {

@@ -53,6 +53,19 @@ export function placeOf({ place }: Pick<CodeLine, 'place'>): string {
   return `${first.file}: ${inside.map(({ file, line }) => textAt(file, line)).join(' > ')}`;
 }
 
+/** Whether a place is in the sources today: its file has every line that it names. */
+function isThere(place: string): boolean {
+  const colon = place.indexOf(': ');
+  const file = place.slice(0, colon);
+  const named = new Set(sourceOf(file).map((_, line) => textAt(file, line + 1)));
+  const from = (rest: string): boolean =>
+    named.has(rest) ||
+    [...rest.matchAll(/ > /g)].some(
+      ({ index }) => named.has(rest.slice(0, index)) && from(rest.slice(index + ' > '.length)),
+    );
+  return from(place.slice(colon + 2));
+}
+
 const PATH = new URL('golden/mutants-places.txt', import.meta.url);
 const TABLE = '    ';
 const PLACE = '  ';
@@ -80,6 +93,12 @@ export class GoldenPlaces {
     if (!places) return undefined;
     const [first] = places.keys();
     return [...places].find(([, tables]) => tables.has(table))?.[0] ?? first;
+  }
+
+  /** Places that are in the sources no more. */
+  get gone(): string[] {
+    const places = new Set([...this.#steps.values()].flatMap((of) => [...of.keys()]));
+    return [...places].filter((place) => place !== NOT_KNOWN && !isThere(place));
   }
 
   /** Takes in where the steps of a table stand. */
