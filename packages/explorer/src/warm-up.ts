@@ -49,8 +49,8 @@ export function* warmUp(system: System, executor: TabulatedExecutor, statesMax: 
 }
 
 /**
- * Makes the next step of a random run: the entry, negative if there is none. A run ends where a routine throws, too: the
- * search says so, unless it has something shorter to tell.
+ * Makes the next step of a random run: the entry, negative if there is none. A run ends where a routine throws, too:
+ * the search says so, unless it has something shorter to tell.
  */
 export function nextOf(scheduler: Scheduler, executor: Executor): number {
   try {
