@@ -48,7 +48,7 @@ function breaksThenThrows(steps: number): System {
   });
   builder.processor({ name: 'P', tasks: [program(breaks)] });
   builder.processor({ name: 'Q', tasks: [program(throws)] });
-  builder.property({ name: 'x stays 0', kind: 'always', reads: [x], check: (read) => read(x) === 0 });
+  builder.property({ name: 'x stays 0', kind: 'always', why: '', reads: [x], check: (read) => read(x) === 0 });
   return builder.build();
 }
 
@@ -57,6 +57,8 @@ test.each<ExploreOptions>([{}, { reduction: false }])(
   async (options) => {
     const { verdict, schedule } = await explore(breaksThenThrows(4), options);
     expect([verdict, schedule?.length]).toEqual(['violation', 1]);
-    await expect(explore(breaksThenThrows(0), options)).rejects.toThrow('routine: throws: step 0: threw Error: no such folio');
+    await expect(explore(breaksThenThrows(0), options)).rejects.toThrow(
+      'routine: throws: step 0: threw Error: no such folio',
+    );
   },
 );

@@ -187,8 +187,7 @@ const ofReadOnlyUntilNotified: readonly Survivor[] = [
   {
     change: 'wp_page_copy/ptep_set_access_flags:leave-out',
     because:
-      'the thread faults for ever, and copies again: sequence numbers grow, so that no search ends; no run comes to rest',
-    endless: true,
+      'the next write fault takes the page over, or copies once more: sequence numbers grow, so that no search ends',
   },
   { change: 'wp_page_copy/ptep_set_access_flags:load-then-store', because: UNDER_PTL },
   { change: 'wp_page_copy/ptep_get.2:always-*', because: 'the entry is read-only, and nobody else changes it' },

@@ -4,12 +4,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { explore, linesOf, mutate, type JudgedMutant, type Mutant } from '@shootdown/explorer';
 import {
-  DirectExecutor,
   formatMutation,
   mutated,
   parseMutation,
-  RandomScheduler,
-  runScheduler,
   type CodeLine,
   type MemoryModel,
   type System,
@@ -36,8 +33,6 @@ export interface Survivor {
   readonly shownBy?: readonly [scenario: string, variant: string, change: string, setting?: Setting];
   /** A weaker memory model on which nothing goes wrong without the line either: that is tried. */
   readonly alsoOn?: MemoryModel;
-  /** No run comes to rest without the line, and all do with it, so that no search ends: that is tried with a few. */
-  readonly endless?: boolean;
   /** Why nothing here can need it. */
   readonly because?: string;
 }
@@ -151,7 +146,7 @@ function nameOf({ line: { routine, step }, mutation: { change } }: Mutant): stri
 
 /** Why a line is not needed, in words, once what they claim has been tried. */
 async function reasonOf(survivor: Survivor, change: string, request: TableRequest): Promise<string> {
-  const { neededIn, shownBy, coveredBy, alsoOn, endless } = survivor;
+  const { neededIn, shownBy, coveredBy, alsoOn } = survivor;
   const { heading, systemOf } = request;
   if (neededIn) return await neededThere(neededIn, change, request);
   if (coveredBy) {
@@ -169,7 +164,6 @@ async function reasonOf(survivor: Survivor, change: string, request: TableReques
     const { property } = await brokenBy(`${heading}, ${alsoOn}`, () => systemOf(alsoOn), [change]);
     if (property !== null) throw new Error(`${change}: needed on ${alsoOn}: ${property}`);
   }
-  if (endless) await checkEndless(change, request);
   return claimOf(survivor);
 }
 
@@ -199,21 +193,6 @@ async function brokenIn(there: Place, change: string, { heading, shipped }: Tabl
   const broken = brokenElsewhere.get(key) ?? (await brokenBy(name, () => shipped(...there), [change]));
   brokenElsewhere.set(key, broken);
   return broken;
-}
-
-const ENDLESS_RUNS = 5;
-const ENDLESS_STEPS = 20_000;
-
-async function checkEndless(change: string, { heading, systemOf }: TableRequest): Promise<void> {
-  const changed = await changesNamed(heading, systemOf, [change]);
-  for (const [system, end] of [
-    [systemOf(), 'rest'],
-    [without(systemOf, changed), 'steps'],
-  ] as const)
-    for (let seed = 1; seed <= ENDLESS_RUNS; seed++) {
-      const run = runScheduler(new DirectExecutor(system), new RandomScheduler(seed), ENDLESS_STEPS);
-      if (run.end !== end) throw new Error(`${change}: run ${seed} ends in ${run.end}, not ${end}`);
-    }
 }
 
 /** A variant, as it ships or in another size. */
