@@ -66,12 +66,18 @@ export interface Arguments {
   whole(name: string, min: number, max?: number): number | undefined;
   /** A virtual time, or undefined if the flag is absent. Throws UsageError if it is none or lacks its unit. */
   nanoseconds(name: string): number | undefined;
+  /** An amount of memory, in MiB or with its unit, or undefined if the flag is absent. Throws as `whole` does. */
+  bytes(name: string): number | undefined;
   /** One of the values listed, or undefined if the flag is absent. */
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined;
 }
 
 /** Units of a virtual time. */
 const NANOSECONDS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
+
+const MIB = 2 ** 20;
+/** Units of memory. */
+const BYTES: Readonly<Record<string, number>> = { '': MIB, KiB: 2 ** 10, MiB: MIB, GiB: 2 ** 30, TiB: 2 ** 40 };
 
 /** The words of a flag in help and on the command line: `-v, --variant <value>`. */
 function flagWords(name: string, { type }: Flag): string {
@@ -163,6 +169,18 @@ export function parseArguments(
       const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(ns|us|ms|s)$/.exec(given) ?? [];
       if (number === undefined) throw usage(`--${name}: expected a time with its unit: 250ns, 10us, 1.5ms (${given})`);
       return Number(number) * (NANOSECONDS[unit] as number);
+    },
+    bytes(name) {
+      const given = text(name);
+      if (given === undefined) return undefined;
+      const [, number, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]iB)?$/.exec(given) ?? [];
+      if (number === undefined) throw usage(`--${name}: expected MiB, or a number with its unit: 512, 2GiB (${given})`);
+      const bytes = Number(number) * (BYTES[unit] as number);
+      if (!(bytes >= MIB && bytes <= Number.MAX_SAFE_INTEGER))
+        throw new ModelError(
+          `shootdown ${command}: --${name}: expected at least 1MiB, and what a computer can have (${given})`,
+        );
+      return Math.floor(bytes);
     },
     oneOf(name, allowed) {
       const given = text(name);

@@ -138,6 +138,13 @@ describe('what is wrong is said in one line, with the right exit code', () => {
       64,
       /--max-states: expected a whole number of at least 1 \(-1\)/,
     ],
+    [
+      'memory that is no number',
+      () => [...unlocked, '--max-memory', 'lots'],
+      64,
+      /--max-memory: expected MiB, or a number with its unit: 512, 2GiB \(lots\)/,
+    ],
+    ['no memory', () => [...unlocked, '--max-memory', '0'], 10, /--max-memory: expected at least 1MiB/],
     ['a number that is none', () => ['run', 'flush-counts', '--pages', 'many'], 64, /--pages: expected a whole number/],
     [
       'a page count out of range',

@@ -137,7 +137,7 @@ describe('completion in bash', () => {
     };
     const expected = {
       'shootdown explore ptd': 'ptdump-vmalloc',
-      'shootdown explore ptdump-vmalloc --max-': '--max-states --max-depth',
+      'shootdown explore ptdump-vmalloc --max-': '--max-states --max-memory --max-depth',
       'shootdown explore ptdump-vmalloc --format pe': 'perfetto',
     };
     expect(await Promise.all(Object.keys(expected).map(words))).toEqual(Object.values(expected));

@@ -60,6 +60,7 @@ const BOUND_NAMES = {
   maxDepth: 'steps of a schedule',
   preemptions: 'preemptions',
   timeoutSeconds: 'seconds',
+  maxMemoryBytes: 'bytes of memory',
 } as const;
 
 function boundLines({ bounds, boundsGiven }: ExploreResult): string[] {

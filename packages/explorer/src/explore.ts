@@ -78,6 +78,7 @@ export async function searchBeside(
   rememberRuns(system);
   const watch = new Watch({
     timeoutSeconds: asked.bounds.timeoutSeconds,
+    maxMemoryBytes: asked.bounds.maxMemoryBytes,
     signal: options.signal,
     onProgress: options.onProgress,
   });

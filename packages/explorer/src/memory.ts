@@ -22,15 +22,18 @@ interface Kind {
 export class MemoryLimit {
   readonly #kinds: readonly Kind[];
 
-  constructor(kinds: readonly Kind[] = kindsOfProcess()) {
-    this.#kinds = kinds.map(({ used, limit, reserve = 0 }) => {
+  /** @param maxBytes memory of the whole process, whatever else there is */
+  constructor(maxBytes = Number.POSITIVE_INFINITY, kinds: readonly Kind[] = kindsOfProcess(), asked = residentBytes()) {
+    const shares = kinds.map(({ used, limit, reserve = 0 }) => {
       const before = used();
       const room = limit - before;
       return { used, limit: before + Math.max(SHARE_MIN * room, Math.min(SHARE * room, room - reserve)) };
     });
+    this.#kinds =
+      asked === null || maxBytes === Number.POSITIVE_INFINITY ? shares : [...shares, { used: asked, limit: maxBytes }];
   }
 
-  /** True if three quarters of what there was are used. A few microseconds. */
+  /** True if three quarters of what there was are used, or all that may be. A few microseconds. */
   get exceeded(): boolean {
     return this.#kinds.some(({ used, limit }) => used() > limit);
   }
@@ -53,8 +56,18 @@ interface Node {
   getBuiltinModule?(id: string): unknown;
 }
 
+/** What tells how much memory the process has; null: nobody can. */
+function residentBytes(): (() => number) | null {
+  const usage = nodeOf()?.memoryUsage;
+  return usage ? () => usage.rss() : null;
+}
+
+function nodeOf(): Node | undefined {
+  return (globalThis as { readonly process?: Node }).process;
+}
+
 function kindsOfProcess(): Kind[] {
-  const node = (globalThis as { readonly process?: Node }).process;
+  const node = nodeOf();
   const builtin = <T>(id: string): T | undefined => node?.getBuiltinModule?.(id) as T | undefined;
   const v8 = builtin<{ getHeapStatistics(): { used_heap_size: number; heap_size_limit: number } }>('node:v8');
   const fs = builtin<{ readFileSync(path: string, encoding: 'utf8'): string }>('node:fs');

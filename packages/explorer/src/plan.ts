@@ -54,6 +54,7 @@ const BOUNDS_KEYS = keysOf<Bounds>()(
   'maxDepth',
   'preemptions',
   'timeoutSeconds',
+  'maxMemoryBytes',
 ) as readonly (keyof Bounds)[];
 
 /** Fills in defaults. Throws ModelError on bounds out of range and on options that do not go together. */
@@ -129,4 +130,5 @@ function checkBounds(bounds: Bounds): void {
   check('maxDepth', bounds.maxDepth, 1);
   check('preemptions', bounds.preemptions, 0);
   check('timeoutSeconds', bounds.timeoutSeconds, 0);
+  check('maxMemoryBytes', bounds.maxMemoryBytes, 1);
 }

@@ -30,6 +30,11 @@ export interface Bounds {
   readonly preemptions?: number;
   /** Wall time. */
   readonly timeoutSeconds?: number;
+  /**
+   * Memory of the whole process, where that can be asked (not in a browser). A search ends in any case before there is
+   * none left.
+   */
+  readonly maxMemoryBytes?: number;
 }
 
 /**

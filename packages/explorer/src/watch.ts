@@ -26,10 +26,10 @@ export class Watch {
   readonly #timeoutSeconds: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onProgress: ((progress: Progress) => void) | undefined;
-  readonly #memory = new MemoryLimit();
+  readonly #memory: MemoryLimit;
   #lastYield = this.#start;
   #lastProgress = this.#start;
-  #lastMemory = this.#start;
+  #lastMemory = Number.NEGATIVE_INFINITY;
   #phase: SearchPhase = 'getting ready';
   #phaseStart = this.#start;
   #limits: Limits = {};
@@ -40,10 +40,12 @@ export class Watch {
 
   constructor(options: {
     readonly timeoutSeconds?: number | undefined;
+    readonly maxMemoryBytes?: number | undefined;
     readonly signal?: AbortSignal | undefined;
     readonly onProgress?: ((progress: Progress) => void) | undefined;
   }) {
     this.#timeoutSeconds = options.timeoutSeconds ?? Number.POSITIVE_INFINITY;
+    this.#memory = new MemoryLimit(options.maxMemoryBytes);
     this.#signal = options.signal;
     this.#onProgress = options.onProgress;
   }

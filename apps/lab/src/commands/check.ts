@@ -31,6 +31,7 @@ export const flags = {
   variant: { type: 'string', help: 'this variant only' },
   'memory-model': { type: 'string', values: ['sc', 'tso', 'arm'], help: 'this memory model only' },
   'max-states': { type: 'string', help: 'stop each search after so many states' },
+  'max-memory': { type: 'string', help: 'stop each search when the process takes more: MiB, or with a unit (2GiB)' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },
   workers: { type: 'string', help: 'threads (default 1)' },
   ...pctFlag,
@@ -76,6 +77,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const typed = required('check', args, 'a module or scenario');
   const model = args.oneOf('memory-model', ['sc', 'tso', 'arm'] as const);
   const [maxStates, timeoutSeconds] = [args.whole('max-states', 1), args.whole('timeout', 1)];
+  const maxMemoryBytes = args.bytes('max-memory');
   const workers = args.whole('workers', 1, WORKERS_MAX) ?? 1;
   const variant = args.text('variant');
   if (variant !== undefined)
@@ -116,6 +118,7 @@ export async function run(argv: readonly string[]): Promise<number> {
         ...scenario.bounds,
         ...(maxStates === undefined ? {} : { maxStates }),
         ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+        ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
       },
       // Nobody is told how many interleavings there are: counting them is a second search.
       interleavingsStatesMax: 0,

@@ -40,6 +40,7 @@ export const flags = {
   search: { type: 'string', values: ['bfs', 'dfs'], help: 'bfs (default, shortest counterexample) or dfs' },
   exact: { type: 'boolean', help: 'compare whole states instead of fingerprints' },
   'max-states': { type: 'string', help: 'stop after so many states' },
+  'max-memory': { type: 'string', help: 'stop when the process takes more: MiB, or with a unit (2GiB)' },
   'max-depth': { type: 'string', help: 'schedules of at most so many steps' },
   preemptions: { type: 'string', help: 'schedules of at most so many preemptions' },
   timeout: { type: 'string', help: 'stop after so many seconds' },
@@ -108,7 +109,18 @@ export async function run(argv: readonly string[]): Promise<number> {
 function refuseWhatDoesNotGoTogether(args: Arguments, fuzzing: boolean): void {
   if (fuzzing)
     args.refuse(
-      ['no-reduction', 'all', 'search', 'exact', 'max-states', 'preemptions', 'workers', 'verify-points', 'no-pct'],
+      [
+        'no-reduction',
+        'all',
+        'search',
+        'exact',
+        'max-states',
+        'max-memory',
+        'preemptions',
+        'workers',
+        'verify-points',
+        'no-pct',
+      ],
       'does not go with --fuzz, which tries one schedule after another',
     );
   else args.refuse(['seed', 'runs'], 'belongs to --fuzz');
@@ -159,6 +171,7 @@ async function searchAll(
 /** The flags of a search, all checked before there is anything to search. */
 function searchOptions(args: Arguments): ExploreOptions {
   const maxStates = args.whole('max-states', 1);
+  const maxMemoryBytes = args.bytes('max-memory');
   const maxDepth = args.whole('max-depth', 1);
   const preemptions = args.whole('preemptions', 0);
   const timeoutSeconds = args.whole('timeout', 1);
@@ -174,6 +187,7 @@ function searchOptions(args: Arguments): ExploreOptions {
     workers,
     bounds: {
       ...(maxStates === undefined ? {} : { maxStates }),
+      ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
       ...(maxDepth === undefined ? {} : { maxDepth }),
       ...(preemptions === undefined ? {} : { preemptions }),
       ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),

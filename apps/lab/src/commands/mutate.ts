@@ -14,6 +14,7 @@ import { scenarioFlags, scenarioOf, scenarioWords, type RequestedScenario } from
 export const flags = {
   ...scenarioFlags,
   'max-states': { type: 'string', help: 'stop each search after so many states (default 5000000)' },
+  'max-memory': { type: 'string', help: 'stop each search when the process takes more: MiB, or with a unit (2GiB)' },
   timeout: { type: 'string', help: 'stop each search after so many seconds' },
   workers: { type: 'string', help: 'threads (default: one per processor, at most 8)' },
   json: { type: 'boolean', help: 'print one JSON document' },
@@ -58,9 +59,11 @@ export async function run(argv: readonly string[]): Promise<number> {
 function boundsOf(args: Arguments): Bounds {
   const maxStates = args.whole('max-states', 1);
   const timeoutSeconds = args.whole('timeout', 1);
+  const maxMemoryBytes = args.bytes('max-memory');
   return {
     ...(maxStates === undefined ? {} : { maxStates }),
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
   };
 }
 

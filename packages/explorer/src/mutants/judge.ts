@@ -17,7 +17,7 @@ export async function judge(
   bounds: Bounds,
   signal?: AbortSignal,
 ): Promise<Judgement> {
-  const watch = new Watch({ signal, timeoutSeconds: bounds.timeoutSeconds });
+  const watch = new Watch({ signal, timeoutSeconds: bounds.timeoutSeconds, maxMemoryBytes: bounds.maxMemoryBytes });
   const { system: changed, reached } = mutated(system, mutation);
   let found: ExploreResult;
   try {
