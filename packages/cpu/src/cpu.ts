@@ -17,8 +17,9 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { cpuMachine } from './cpu.machine.ts';
 
@@ -92,7 +93,12 @@ export interface StartOptions {
   readonly givesTo?: readonly Cpu[];
 }
 
-const START_KEYS = keysOf<StartOptions>()('gate', 'ticks', 'migratesTo', 'givesTo');
+const START_VALUES: OptionValues<StartOptions> = {
+  gate: is.text,
+  ticks: is.flag,
+  migratesTo: is.listOf(is.anything),
+  givesTo: is.listOf(is.anything),
+};
 
 /**
  * Gives a CPU its tasks and interrupt handlers; returns the index of its processor. With several tasks a tick may
@@ -105,7 +111,7 @@ export function startCpu(
   handlers: Readonly<Record<string, Program>> = {},
   options: StartOptions = {},
 ): number {
-  checkOptions(`cpu: ${cpu.name}: startCpu`, options, START_KEYS);
+  checkValues(`cpu: ${cpu.name}: startCpu`, options, START_VALUES);
   const { gate, ticks = true, migratesTo = [], givesTo = [] } = options;
   const targets = [...migratesTo, ...givesTo];
   const processor = builder.processor({

@@ -21,6 +21,9 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from './cpu.ts';
 import { RunQueues, SchedulerCounter, type RunQueueOptions } from './run-queues.ts';
@@ -47,6 +50,14 @@ export interface SchedulerOptions extends RunQueueOptions {
   readonly switch_mm: (cpu: Cpu, next: number) => Steps;
 }
 
+const SCHEDULER_VALUES: OptionValues<SchedulerOptions> = {
+  tickCycles: is.whole(1),
+  sliceTicks: is.whole(1),
+  tasks: is.listOf(is.anything),
+  affinity: is.listOf(is.anything),
+  switch_mm: is.callable,
+};
+
 const EXIT: Message = { type: 'exit' };
 
 /** The run queues of a kernel, and the routines that use them. */
@@ -59,6 +70,7 @@ export class Scheduler {
   readonly #queues: RunQueues;
 
   constructor(builder: SystemBuilder, cpus: readonly Cpu[], options: SchedulerOptions) {
+    checkValues('cpu: scheduler: new', options, SCHEDULER_VALUES, ['tickCycles', 'sliceTicks', 'tasks', 'switch_mm']);
     this.#options = options;
     this.#queues = new RunQueues(builder, cpus, options);
   }

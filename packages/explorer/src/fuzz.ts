@@ -14,6 +14,7 @@ import {
   type System,
   checkOptions,
   keysOf,
+  checkWord,
 } from '@shootdown/machine';
 import { verifyAnew, verifyBuild } from './anew.ts';
 import { coverageOf, type Coverage } from './coverage.ts';
@@ -89,6 +90,7 @@ const TIDY_LENGTH_MAX = 2_000;
 /** Runs random schedules until one shows a problem. Throws ModelError on options out of range. */
 export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzResult> {
   checkOptions('fuzz: options', options, FUZZ_KEYS, ['kind', 'seed', 'runs', 'stepsMax']);
+  checkWord('fuzz: options: kind', options.kind, ['random', 'pct']);
   checkRanges(options);
   const plain: System = { ...system, symmetric: [], maxHistory: Math.min(system.maxHistory, HISTORY_MAX) };
   rememberRuns(system);

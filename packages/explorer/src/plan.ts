@@ -1,5 +1,5 @@
 /** What a search does, with all defaults filled in and all contradictions refused. */
-import { checkOptions, checkWord, keysOf, ModelError, type System } from '@shootdown/machine';
+import { checkOptions, checkWord, keysOf, ModelError, type System, checkFlag } from '@shootdown/machine';
 import { checkSystem } from './checked-system.ts';
 import { interleavingsMax, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
 
@@ -65,6 +65,8 @@ export function planOf(system: System, options: ExploreOptions): Plan {
   checkOptions('explore: options', options, EXPLORE_KEYS);
   checkWord('explore: options: search', options.search ?? 'bfs', ['bfs', 'dfs']);
   const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;
+  for (const name of ['reduction', 'symmetry', 'exact', 'all', 'verifyPoints'] as const)
+    if (options[name] !== undefined) checkFlag(`explore: options: ${name}`, options[name]);
   checkOptions('explore: bounds', bounds, BOUNDS_KEYS);
   checkBounds(bounds);
   const { maxDepth, preemptions } = bounds;

@@ -1,5 +1,5 @@
 /** The host's scheduler in a run: vCPUs that share a physical CPU take turns. */
-import { type Message, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
+import { type Message, type SystemBuilder, checkValues, is, type OptionValues } from '@shootdown/machine';
 import { hostMachine, type HostEmitted } from './host.machine.ts';
 import { vm_exit, type Vcpu } from './vcpu.ts';
 
@@ -15,7 +15,11 @@ export interface HostOptions {
   readonly firstCycles?: number;
 }
 
-const HOST_KEYS = keysOf<HostOptions>()('timesliceCycles', 'sliceTicks', 'firstCycles');
+const HOST_VALUES: OptionValues<HostOptions> = {
+  timesliceCycles: is.whole(1),
+  sliceTicks: is.whole(1),
+  firstCycles: is.whole(),
+};
 
 const PREEMPT: Message = { type: 'preempt' };
 const RESUME: Message = { type: 'resume' };
@@ -25,7 +29,7 @@ const RESUME: Message = { type: 'resume' };
  * with entry `atomic`.
  */
 export function addHost(builder: SystemBuilder, id: number, vcpus: readonly Vcpu[], options: HostOptions): void {
-  checkOptions(`hypervisor: host CPU${id}: addHost`, options, HOST_KEYS, ['timesliceCycles']);
+  checkValues(`hypervisor: host CPU${id}: addHost`, options, HOST_VALUES, ['timesliceCycles']);
   const { timesliceCycles, sliceTicks = 1, firstCycles = timesliceCycles } = options;
   const name = `host.CPU${id}`;
   const tickCycles = Math.round(timesliceCycles / sliceTicks);

@@ -9,8 +9,9 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 
 /** vcpu->mode. EXITING_GUEST_MODE is not modelled: a kick is on its way while its channel is not empty. */
@@ -44,7 +45,11 @@ export interface VmOptions {
   readonly pauseLoopExiting?: boolean;
 }
 
-const VM_KEYS = keysOf<VmOptions>()('page_fault', 'takesMemory', 'pauseLoopExiting');
+const VM_VALUES: OptionValues<VmOptions> = {
+  page_fault: is.callable,
+  takesMemory: is.flag,
+  pauseLoopExiting: is.flag,
+};
 
 /** Words of a vCPU. */
 export interface VcpuWords {
@@ -97,7 +102,7 @@ export class Vm {
   readonly #builder: SystemBuilder;
 
   constructor(builder: SystemBuilder, options: VmOptions = {}) {
-    checkOptions('hypervisor: vm: new', options, VM_KEYS);
+    checkValues('hypervisor: vm: new', options, VM_VALUES);
     this.options = options;
     this.last_boosted_vcpu = builder.region('kvm.last_boosted_vcpu', 1);
     this.#builder = builder;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readLitmus } from './registry.ts';
-import { runLitmus } from './run.ts';
+import { machineOf, runLitmus } from './run.ts';
 
 const MP = `AArch64 MP
 { 0:X1=x; 0:X3=y; 1:X1=y; 1:X3=x; }
@@ -32,6 +32,15 @@ describe('a litmus test', () => {
       observation: null,
       bound: '5 states',
     });
+  });
+
+  it('is refused with options that mean nothing', async () => {
+    const test = await readLitmus(MP);
+    const wrong = (options: object) => () => machineOf(test, { memoryModel: 'arm', ...options });
+    expect(wrong({ memoryModel: 'ar' })).toThrow('litmus: machineOf: memoryModel: "ar" is none of sc, tso, arm');
+    expect(wrong({ promises: 'nevr' })).toThrow('litmus: machineOf: promises: "nevr" is none of auto, never');
+    expect(wrong({ ets2: 'no' })).toThrow('litmus: machineOf: ets2: expected true or false ("no")');
+    expect(wrong({ statesMax: 0 })).toThrow('litmus: machineOf: statesMax: expected a whole number from 1 (0)');
   });
 
   it('is refused with what it was that cannot be read', async () => {

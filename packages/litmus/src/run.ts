@@ -14,8 +14,11 @@ import {
   type Region,
   type StoreToCome,
   type System,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
+  MEMORY_MODELS,
+  wordsOf,
 } from '@shootdown/machine';
 import { sameObservable, type FinalState, type Observable } from './condition.ts';
 import { unsupported } from './errors.ts';
@@ -38,15 +41,15 @@ export interface RunOptions {
   readonly onProgress?: (states: number) => void;
 }
 
-const RUN_KEYS = keysOf<RunOptions>()(
-  'memoryModel',
-  'ets2',
-  'statesMax',
-  'leftOut',
-  'promises',
-  'canonical',
-  'onProgress',
-);
+const RUN_VALUES: OptionValues<RunOptions> = {
+  memoryModel: is.oneOf(MEMORY_MODELS),
+  ets2: is.flag,
+  statesMax: is.whole(1),
+  leftOut: is.anything,
+  promises: is.oneOf(wordsOf<NonNullable<RunOptions['promises']>>()('auto', 'never')),
+  canonical: is.flag,
+  onProgress: is.callable,
+};
 
 /** States between two calls of {@link RunOptions.onProgress}: some milliseconds. */
 const PROGRESS_STATES = 1024;
@@ -114,7 +117,7 @@ const RESULT = defineOperation({
 
 /** Builds the machine that runs a test. */
 export function machineOf(test: LitmusTest, options: RunOptions): LitmusMachine {
-  checkOptions('litmus: machineOf', options, RUN_KEYS, ['memoryModel']);
+  checkValues('litmus: machineOf', options, RUN_VALUES, ['memoryModel']);
   const { memoryModel } = options;
   if (test.translation && memoryModel !== 'arm') unsupported(`page tables on ${memoryModel}: they are modelled on arm`);
   const names = test.variables.map(({ name }) => name);

@@ -15,6 +15,8 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
+  checkWord,
+  wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import {
@@ -54,6 +56,15 @@ export type HugePagesMutant =
   /** zap_huge_pmd() does not tell the gather what to flush. */
   | 'no zap flush';
 
+const MUTANTS = wordsOf<HugePagesMutant>()(
+  'no revalidation',
+  'no table sync',
+  'does not count',
+  'no split flush',
+  'no collapse flush',
+  'no zap flush',
+);
+
 /** What a kernel keeps of its huge pages. */
 export class HugePages {
   /** HPAGE_PMD_NR: small pages in one. */
@@ -62,8 +73,17 @@ export class HugePages {
   readonly #deposited: Region;
   /** tlb_remove_table_sync_one(): walkers with interrupts off are through. */
   readonly tlb_remove_table_sync_one: (cpu: Cpu) => Steps;
-  /** Left out: nothing. */
-  mutant?: HugePagesMutant;
+  #mutant: HugePagesMutant | undefined;
+
+  /** What is left out of it; undefined: nothing. */
+  get mutant(): HugePagesMutant | undefined {
+    return this.#mutant;
+  }
+
+  set mutant(mutant: HugePagesMutant | undefined) {
+    if (mutant !== undefined) checkWord('mm: HugePages: mutant', mutant, MUTANTS);
+    this.#mutant = mutant;
+  }
 
   constructor(builder: SystemBuilder, frames: Frames, sync_one: (cpu: Cpu) => Steps) {
     this.pages = frames.entriesPerTable;

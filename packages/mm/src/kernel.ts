@@ -2,7 +2,15 @@
  * The kernel of one machine: what mm routines share. A scenario assembles it from the parts that it needs; what is left
  * out is not there, and costs neither words nor steps.
  */
-import { type Frames, type Region, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
+import {
+  type Frames,
+  type Region,
+  type Steps,
+  type SystemBuilder,
+  checkValues,
+  is,
+  type OptionValues,
+} from '@shootdown/machine';
 import { atomicAdd, noted } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions, WalkShape } from '@shootdown/mmu';
@@ -149,7 +157,11 @@ export interface MmOptions {
   readonly cpus?: number;
 }
 
-const MM_KEYS = keysOf<MmOptions>()('tasks', 'vmasMax', 'cpus');
+const MM_VALUES: OptionValues<MmOptions> = {
+  tasks: is.whole(1),
+  vmasMax: is.whole(1),
+  cpus: is.whole(1),
+};
 
 const LOCK_TASKS_DEFAULT = 16;
 /** 512 bits in a cache line. */
@@ -189,7 +201,7 @@ export class Mm extends MmStruct {
 
   /** @param initial left out: the mm comes into being by pgd_alloc() */
   constructor(builder: SystemBuilder, id: number, initial?: MmInitial, options: MmOptions = {}) {
-    checkOptions(`mm: mm${id}: new`, options, MM_KEYS);
+    checkValues(`mm: mm${id}: new`, options, MM_VALUES);
     const {
       tasks = LOCK_TASKS_DEFAULT,
       vmasMax = initial ? VMAS_MAX_INITIAL : VMAS_MAX_DEFAULT,

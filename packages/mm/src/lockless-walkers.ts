@@ -10,8 +10,9 @@ import {
   type Steps,
   noted,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { Rcu } from '@shootdown/sync';
@@ -27,7 +28,12 @@ export interface LocklessWalkersOptions {
   readonly firstTable: number;
 }
 
-const LOCKLESS_WALKERS_KEYS = keysOf<LocklessWalkersOptions>()('frames', 'smp', 'rcu', 'firstTable');
+const LOCKLESS_WALKERS_VALUES: OptionValues<LocklessWalkersOptions> = {
+  frames: is.anything,
+  smp: is.anything,
+  rcu: is.anything,
+  firstTable: is.whole(),
+};
 
 /** tlb_remove_table_smp_sync() and the RCU callbacks of one machine. */
 export class LocklessWalkers {
@@ -47,7 +53,7 @@ export class LocklessWalkers {
   readonly #options: LocklessWalkersOptions;
 
   constructor(options: LocklessWalkersOptions) {
-    checkOptions('mm: lockless walkers: new', options, LOCKLESS_WALKERS_KEYS, ['frames', 'smp', 'firstTable']);
+    checkValues('mm: lockless walkers: new', options, LOCKLESS_WALKERS_VALUES, ['frames', 'smp', 'firstTable']);
     const { smp, rcu } = options;
     this.#options = options;
     this.tlb_remove_table_rcu = rcu?.register('tlb_remove_table_rcu', (batch) => this.#freeBatch(batch)) ?? 0;

@@ -17,6 +17,8 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
+  checkWord,
+  wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_protnone } from '@shootdown/mmu';
@@ -59,11 +61,28 @@ export class UnmapBatch extends Local {
   }
 }
 
+const MUTANTS = wordsOf<ReclaimMutant>()(
+  'no flush before freeing',
+  'no flush before writing out',
+  'takes what is pinned',
+  'no pending flush',
+  'pending overflows',
+);
+
 /** mm->tlb_flush_batched of every address space that pages are unmapped from. */
 export class BatchedUnmaps {
   readonly #words = new Map<Mm, Region>();
-  /** Left out: nothing. */
-  mutant?: ReclaimMutant;
+  #mutant: ReclaimMutant | undefined;
+
+  /** What is left out of it; undefined: nothing. */
+  get mutant(): ReclaimMutant | undefined {
+    return this.#mutant;
+  }
+
+  set mutant(mutant: ReclaimMutant | undefined) {
+    if (mutant !== undefined) checkWord('mm: BatchedUnmaps: mutant', mutant, MUTANTS);
+    this.#mutant = mutant;
+  }
 
   constructor(builder: SystemBuilder, mms: readonly Mm[]) {
     for (const mm of mms) this.#words.set(mm, builder.region(`${mm.name}.tlb_flush_batched`, 1, { lineWords: 1 }));

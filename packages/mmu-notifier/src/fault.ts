@@ -3,7 +3,7 @@
  *
  * Mirrors include/linux/kvm_host.h, v6.18: mmu_invalidate_retry() and what its callers must do.
  */
-import { checkOptions, tell, type Message, type Steps, type SystemBuilder } from '@shootdown/machine';
+import { tell, type Message, type Steps, type SystemBuilder, checkValues, is } from '@shootdown/machine';
 import { faultMachine, type FaultEvent } from './fault.machine.ts';
 
 /** Built-in property of those who ask for it: violated where an entry is installed that no check covers. */
@@ -40,7 +40,7 @@ export function addFaultHandler(
   options: FaultHandlerOptions = {},
 ): FaultHandler {
   const name = `${thread}.${mmu}.fault`;
-  checkOptions(`mmu-notifier: ${name}: new`, options, ['refuses']);
+  checkValues(`mmu-notifier: ${name}: new`, options, { refuses: is.flag });
   const { refuses = false } = options;
   builder.component({
     name,

@@ -13,6 +13,7 @@ import {
   type SystemBuilder,
   checkOptions,
   keysOf,
+  checkFlag,
 } from '@shootdown/machine';
 import { page_request, page_response, stop_device, type Device } from './device.ts';
 import { fault_says } from './fault.ts';
@@ -42,6 +43,7 @@ export class Odp extends SecondaryMmu {
       'device',
       'tlb',
     ]);
+    if (options.rangeGrows !== undefined) checkFlag(`mmu-notifier: ${name}: new: rangeGrows`, options.rangeGrows);
     super(builder, name, options);
     this.device = options.device;
     this.tlb = options.tlb;

@@ -5,7 +5,7 @@
  * about what TLBs and walkers may still hold, so it is asked whenever memory offers an entry to somebody who may hold
  * another one.
  */
-import type { Frames, SystemBuilder } from '@shootdown/machine';
+import { is, type Frames, type SystemBuilder } from '@shootdown/machine';
 import {
   _PAGE_CONT,
   _PAGE_GLOBAL,
@@ -47,6 +47,17 @@ export interface BreakBeforeMakeRule {
    */
   readonly executableNeedsBreak?: boolean;
 }
+
+/** Refuses what is no {@link BreakBeforeMakeRule}. */
+export const checkRule = is.options<BreakBeforeMakeRule>(
+  {
+    level: is.whole(0, 2),
+    noConflictAbort: is.flag,
+    sameContents: is.callable,
+    executableNeedsBreak: is.flag,
+  },
+  ['level'],
+);
 
 /** The strictest: ARMv8.0. */
 export const BBML0: BreakBeforeMakeRule = { level: 0 };

@@ -17,10 +17,11 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
-import { BBML0, type BreakBeforeMakeRule } from './break-before-make.ts';
+import { BBML0, checkRule, type BreakBeforeMakeRule } from './break-before-make.ts';
 import { cachedForm } from './cached-form.ts';
 import { ContiguousChanges } from './contiguous-changes.ts';
 import { ContiguousMembers, FRACTURED, isForOnePage, LATE, MEMBERS_MAX, NOBODY } from './contiguous-members.ts';
@@ -71,14 +72,14 @@ export interface ContiguousTlbOptions {
   readonly name?: string;
 }
 
-const CONTIGUOUS_TLB_KEYS = keysOf<ContiguousTlbOptions>()(
-  'blockEntries',
-  'root',
-  'asid',
-  'rule',
-  'breakBeforeMake',
-  'name',
-);
+const CONTIGUOUS_TLB_VALUES: OptionValues<ContiguousTlbOptions> = {
+  blockEntries: is.anything,
+  root: is.whole(),
+  asid: is.whole(),
+  rule: checkRule,
+  breakBeforeMake: is.flag,
+  name: is.text,
+};
 
 /** The saturated TLBs of everybody who translates through tables of one level. */
 export class ContiguousTlb {
@@ -111,7 +112,7 @@ export class ContiguousTlb {
     frames: Frames,
     options: ContiguousTlbOptions,
   ) {
-    checkOptions('mmu: contiguous TLB: new', options, CONTIGUOUS_TLB_KEYS, ['blockEntries', 'root']);
+    checkValues('mmu: contiguous TLB: new', options, CONTIGUOUS_TLB_VALUES, ['blockEntries', 'root']);
     const { blockEntries, root, asid = 1, rule = BBML0, breakBeforeMake = true, name = 'tlb' } = options;
     if (blockEntries < 2 || (blockEntries & (blockEntries - 1)) !== 0 || frames.entriesPerTable % blockEntries !== 0)
       throw new RangeError(

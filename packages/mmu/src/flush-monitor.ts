@@ -18,8 +18,9 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { _PAGE_CONT, _PAGE_PRESENT, _PAGE_TABLE, formatEntry } from './entry.ts';
 import { appliedTo, cacheable, eachOffered, NO_TRANSLATION, offeredInBlock } from './offered.ts';
@@ -69,15 +70,15 @@ export interface FlushMonitorOptions {
   readonly property?: string;
 }
 
-const FLUSH_MONITOR_KEYS = keysOf<FlushMonitorOptions>()(
-  'root',
-  'cpus',
-  'pages',
-  'blockEntries',
-  'kernel',
-  'name',
-  'property',
-);
+const FLUSH_MONITOR_VALUES: OptionValues<FlushMonitorOptions> = {
+  root: is.whole(),
+  cpus: is.whole(1),
+  pages: is.listOf(is.whole()),
+  blockEntries: is.whole(1),
+  kernel: is.flag,
+  name: is.text,
+  property: is.text,
+};
 
 /** Watches one address space. */
 export class FlushMonitor implements AccessObserver {
@@ -103,7 +104,7 @@ export class FlushMonitor implements AccessObserver {
   readonly #flushing: Region;
 
   constructor(builder: SystemBuilder, frames: Frames, shape: WalkShape, options: FlushMonitorOptions) {
-    checkOptions('mmu: flush monitor: new', options, FLUSH_MONITOR_KEYS, ['root', 'cpus', 'pages']);
+    checkValues('mmu: flush monitor: new', options, FLUSH_MONITOR_VALUES, ['root', 'cpus', 'pages']);
     const name = options.name ?? 'monitor';
     this.#frames = frames;
     this.#shape = shape;

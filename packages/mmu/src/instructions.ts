@@ -16,6 +16,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkWord,
+  wordsOf,
 } from '@shootdown/machine';
 import { mmuMachine, type Flush, type Root } from './mmu.machine.ts';
 import {
@@ -288,6 +290,8 @@ export abstract class MmuInstructions {
  */
 export type InvalidationLatency = 'dvm' | 'invlpgb_remote' | 'hypercall_flush';
 
+const LATENCIES = wordsOf<InvalidationLatency>()('dvm', 'invlpgb_remote', 'hypercall_flush');
+
 /**
  * Connects MMUs by channels for invalidations on other CPUs: one per pair, unordered, complete for the sender when
  * empty.
@@ -297,6 +301,7 @@ export function connectMmus(
   mmus: readonly MmuInstructions[],
   latency: InvalidationLatency,
 ): void {
+  checkWord('mmu: connectMmus: latency', latency, LATENCIES);
   for (const from of mmus) {
     from.channels = mmus.map((to) =>
       to === from

@@ -18,11 +18,12 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { formatEntry, _PAGE_ACCESSED, _PAGE_DIRTY, _PAGE_PSE, pte_dirty, pte_write } from './entry.ts';
-import type { BreakBeforeMakeRule } from './break-before-make.ts';
+import { checkRule, type BreakBeforeMakeRule } from './break-before-make.ts';
 import type { AccessObserver } from './flush-monitor.ts';
 import { InFlight } from './in-flight.ts';
 import { Invalidations } from './invalidations.ts';
@@ -72,17 +73,17 @@ export interface SaturatedTlbOptions {
   readonly breakBeforeMake?: BreakBeforeMakeRule;
 }
 
-const SATURATED_TLB_KEYS = keysOf<SaturatedTlbOptions>()(
-  'asid',
-  'roots',
-  'spaces',
-  'faultsInvalidate',
-  'cachesInvalid',
-  'suspendable',
-  'name',
-  'dirtyBits',
-  'breakBeforeMake',
-);
+const SATURATED_TLB_VALUES: OptionValues<SaturatedTlbOptions> = {
+  asid: (where, asid) => (Array.isArray(asid) ? is.listOf(is.whole())(where, asid) : is.whole()(where, asid)),
+  roots: is.listOf(is.whole(-1)),
+  spaces: is.whole(1),
+  faultsInvalidate: is.flag,
+  cachesInvalid: is.flag,
+  suspendable: is.flag,
+  name: is.text,
+  dirtyBits: is.flag,
+  breakBeforeMake: checkRule,
+};
 
 /**
  * What an access comes to: its fault, the entry and the frame it goes through, and where memory's dirty bit must be set
@@ -132,7 +133,7 @@ export class SaturatedTlb {
     pages: readonly number[],
     options: SaturatedTlbOptions = {},
   ) {
-    checkOptions('mmu: saturated TLB: new', options, SATURATED_TLB_KEYS);
+    checkValues('mmu: saturated TLB: new', options, SATURATED_TLB_VALUES);
     const {
       asid = 0,
       roots = cpuNames.map(() => root),

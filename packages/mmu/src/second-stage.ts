@@ -13,8 +13,9 @@ import {
   type OperationContext,
   type Region,
   type SystemBuilder,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { _PAGE_PRESENT, _PAGE_TABLE, mk_pte, pte_pfn } from './entry.ts';
 import { indexOf, rootPointer, Walker, type Walked, type WalkLevel, type WalkShape } from './walk.ts';
@@ -34,7 +35,13 @@ export interface SecondStageOptions {
   readonly name?: string;
 }
 
-const SECOND_STAGE_KEYS = keysOf<SecondStageOptions>()('host', 'shape', 'root', 'guestFrames', 'name');
+const SECOND_STAGE_VALUES: OptionValues<SecondStageOptions> = {
+  host: is.anything,
+  shape: is.anything,
+  root: is.whole(),
+  guestFrames: is.whole(1),
+  name: is.text,
+};
 
 /** The tree of one virtual machine. */
 export class SecondStage {
@@ -47,7 +54,7 @@ export class SecondStage {
   readonly #rmap: Region;
 
   constructor(builder: SystemBuilder, options: SecondStageOptions) {
-    checkOptions('mmu: second stage: new', options, SECOND_STAGE_KEYS, ['host', 'shape', 'root', 'guestFrames']);
+    checkValues('mmu: second stage: new', options, SECOND_STAGE_VALUES, ['host', 'shape', 'root', 'guestFrames']);
     const { host, shape, root, guestFrames, name = 'ept' } = options;
     this.host = host;
     this.shape = shape;

@@ -2,24 +2,35 @@
  * Words and numbers that mean nothing, all over the public API: each would be taken for something else, and the verdict
  * would be that of another machine.
  */
-import { addCpu } from '@shootdown/cpu';
-import { explore } from '@shootdown/explorer';
-import { addVcpu } from '@shootdown/hypervisor';
-import { ModelError, program, routine, SystemBuilder, type Steps } from '@shootdown/machine';
+import { addCpu, Scheduler, startCpu, type Cpu } from '@shootdown/cpu';
+import { explore, fuzz } from '@shootdown/explorer';
+import { addHost, addVcpu, Vm } from '@shootdown/hypervisor';
+import { ModelError, program, rest, routine, SystemBuilder, type Steps } from '@shootdown/machine';
 import {
+  arm64FlushKernelRange,
   CHANGE_PTE_X86,
   filemap,
   gup,
   hypercallTlbFlush,
+  invlpgbFlushKernelRange,
+  ipiTlb,
+  kickedVcpus,
   Kvm,
   kvmTlbFlush,
   FAULT_PROTOCOL,
+  lazy,
+  Mm,
+  riscvVmap,
   secondary,
   Smp,
   vmalloc,
+  x86FlushKernelRange,
   x86Tlb,
 } from '@shootdown/mm';
+import { connectMmus, SaturatedTlb } from '@shootdown/mmu';
 import { MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
+import { PercpuRwsem, Rcu } from '@shootdown/sync';
+import { MachineRunner } from '@shootdown/topology';
 import { describe, expect, it } from 'vitest';
 
 /** Looked at later than what is refused. */
@@ -28,6 +39,11 @@ const TREE = { puds: 1, pmds: 1, ptes: 1 };
 const { NotifierEra } = secondary;
 
 const builder = new SystemBuilder();
+const system = (() => {
+  const own = new SystemBuilder();
+  own.processor({ name: 'CPU0', tasks: [program(routine('rests', () => rest()))] });
+  return own.build();
+})();
 const twoCpus = (): Smp => {
   const own = new SystemBuilder();
   return new Smp(own, [addCpu(own, 0), addCpu(own, 1)]);
@@ -74,6 +90,20 @@ const zap = (design: object) => () =>
   );
 const writeback = (design: object) => () =>
   begins(() => filemap.writeback(ANY, ANY, 0, design as filemap.WritebackDesign));
+
+const lazyMmu = (options: object) => () =>
+  new lazy.LazyMmu(builder, {
+    frames: ANY,
+    cpus: [],
+    tasks: 1,
+    arch: lazy.lazyArchs['xen-pv'],
+    invalidate: () => undefined,
+    pageAt: () => 0,
+    ...options,
+  } as never);
+const saturated = (options: object) => () => new SaturatedTlb(builder, [], ANY, ANY, 0, [], options);
+const guards = (given: object) => () =>
+  begins(() => gup.gup_fast_fallback(ANY, ANY, { ...gup.GUP_GUARDS, ...given } as gup.GupGuards));
 
 /** By what begins the line: calls, and what of the line is about the value. */
 const refused: Readonly<Record<string, readonly (readonly [() => unknown, string])[]>> = {
@@ -176,6 +206,85 @@ const refused: Readonly<Record<string, readonly (readonly [() => unknown, string
       () => new MmuNotifierSubscriptions(builder, 'mm', { changePteNeedsBracket: 'no' as never }),
       'changePteNeedsBracket: expected true or false ("no")',
     ],
+  ],
+  'mm: ': [
+    [() => ipiTlb(ANY, [], 1, { sendsIpis: 'no' as never }), 'ipiTlb: sendsIpis: expected true or false ("no")'],
+    [() => riscvVmap(ANY, [], ANY, { fence: 'own hat' as never }), 'riscvVmap: fence: "own hat" is none of nobody, '],
+    [() => riscvVmap(ANY, [], ANY, { fence: 'own hart', mutnt: 1 } as never), 'riscvVmap: unknown option mutnt'],
+    [
+      () => x86FlushKernelRange(ANY, [], 1, { cpumask: 0, mutant: 'CR3' as never }),
+      'x86FlushKernelRange: mutant: "CR3" is none of only the CPUs of the mm, CR3 is reloaded',
+    ],
+    [
+      () => invlpgbFlushKernelRange([], { includesGlobal: 'no' as never }),
+      'invlpgbFlushKernelRange: includesGlobal: expected true or false ("no")',
+    ],
+    [() => arm64FlushKernelRange([], { byAsdi: 1 } as never), 'arm64FlushKernelRange: unknown option byAsdi'],
+    [() => secondary.primaryMmu(ANY, ANY, ANY, { faultsIn: 'no' as never }), 'primaryMmu: faultsIn: expected true or'],
+    [() => new Mm(builder, 1, undefined, { tasks: 0 }), 'mm1: new: tasks: expected a whole number from 1 (0)'],
+    [
+      () => begins(() => secondary.try_to_merge_one_page(ANY, ANY, ANY, 0, 0, 'counts' as never)),
+      'try_to_merge_one_page: mutant: "counts" is none of write protection in silence, ',
+    ],
+  ],
+  'lazy mmu: new: ': [
+    [lazyMmu({ hazards: 'no' }), 'hazards: "no" is none of fail, count, ignore'],
+    [lazyMmu({ barriers: { dsb: 'no', isb: true } }), 'barriers: dsb: expected true or false ("no")'],
+    [lazyMmu({ arch: { ...lazy.lazyArchs['xen-pv'], defers: 'stores' } }), 'arch: defers: "stores" is none of nothing'],
+    [lazyMmu({ batch: 0 }), 'batch: expected a whole number from 1 (0)'],
+  ],
+  'gup: ': [
+    [() => new gup.GupKernel(builder, [], ANY, ANY, { rcu: 'blnd' as never }), 'kernel: new: rcu: "blnd" is none of '],
+    [guards({ recheck: 'ptes' }), 'gup_fast_fallback: guards: recheck: "ptes" is none of none, pte, '],
+    [guards({ section: 'irq off' }), 'gup_fast_fallback: guards: section: "irq off" is none of irqs off, '],
+    [guards({ refcountTest: 'no' }), 'gup_fast_fallback: guards: refcountTest: expected true or false ("no")'],
+    [
+      () => begins(() => gup.khugepaged(ANY, ANY, 'ipis' as never, 'kept', true)),
+      'khugepaged: sync: "ipis" is none of',
+    ],
+    [() => begins(() => gup.khugepaged(ANY, ANY, 'ipi', 'keep' as never, true)), 'khugepaged: deposit: "keep" is none'],
+    [() => begins(() => gup.ksmd(ANY, ANY, 'nevr' as never)), 'ksmd: counting: "nevr" is none of after the clear, '],
+  ],
+  'mmu: ': [
+    [saturated({ dirtyBits: 'no' }), 'saturated TLB: new: dirtyBits: expected true or false ("no")'],
+    [saturated({ spaces: 0 }), 'saturated TLB: new: spaces: expected a whole number from 1 (0)'],
+    [
+      saturated({ breakBeforeMake: { level: 3 } }),
+      'saturated TLB: new: breakBeforeMake: level: expected a whole number 0',
+    ],
+    [saturated({ breakBeforeMake: { levl: 2 } }), 'saturated TLB: new: breakBeforeMake: unknown option levl: did you'],
+    [() => connectMmus(builder, [], 'dmv' as never), 'connectMmus: latency: "dmv" is none of dvm, '],
+  ],
+  'hypervisor: ': [
+    [() => new Vm(builder, { takesMemory: 'no' as never }), 'vm: new: takesMemory: expected true or false ("no")'],
+    [() => addHost(builder, 0, [], { timesliceCycles: 0 }), 'host CPU0: addHost: timesliceCycles: expected a whole '],
+  ],
+  'cpu: ': [
+    [() => startCpu(builder, { name: 'CPU0' } as Cpu, [], {}, { ticks: 'no' as never }), 'CPU0: startCpu: ticks: '],
+    [() => new Scheduler(builder, [], { tickCycle: 1 } as never), 'scheduler: new: unknown option tickCycle: did you'],
+  ],
+  'rcu: new: ': [[() => new Rcu(builder, { processors: 0 }), 'processors: expected a whole number from 1 (0)']],
+  'percpu-rwsem: sem: new: ': [
+    [
+      () => new PercpuRwsem(builder, 'sem', ANY, { withoutBarrierB: 'no' as never }),
+      'withoutBarrierB: expected true or',
+    ],
+  ],
+  'fuzz: options: ': [
+    [
+      () => fuzz(system, { kind: 'rndom' as never, seed: 1, runs: 1, stepsMax: 1 }),
+      'kind: "rndom" is none of random, pct: did you mean random?',
+    ],
+  ],
+  'explore: options: ': [
+    [() => explore(system, { exact: 'no' as never }), 'exact: expected true or false ("no")'],
+    [() => explore(system, { all: 1 as never }), 'all: expected true or false (1)'],
+  ],
+  'run: options: ': [
+    [() => new MachineRunner(ANY, { keepSchedule: 'no' as never }), 'keepSchedule: expected true or false ("no")'],
+  ],
+  'kvm: kickedVcpus: ': [
+    [() => kickedVcpus({ vcpus: [] } as never, 'no kik' as never), 'mutant: "no kik" is none of no kick, no wait'],
   ],
   'kvm: kvm: new: ': [
     [kvm({ mutant: 'no flsh' }), 'mutant: "no flsh" is none of counts down first, no flush, '],

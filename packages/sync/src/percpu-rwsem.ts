@@ -21,6 +21,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
+  checkValues,
+  is,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 import { Rcuwait, rcuwait_wait_event, rcuwait_wake_up } from './rcuwait.ts';
@@ -66,7 +68,9 @@ export class PercpuRwsem {
   readonly withoutBarrierB: boolean;
   readonly #exit: number;
 
-  constructor(builder: SystemBuilder, name: string, rcu: Rcu, { withoutBarrierB = false }: PercpuRwsemOptions = {}) {
+  constructor(builder: SystemBuilder, name: string, rcu: Rcu, options: PercpuRwsemOptions = {}) {
+    checkValues(`percpu-rwsem: ${name}: new`, options, { withoutBarrierB: is.flag });
+    const { withoutBarrierB = false } = options;
     this.name = name;
     this.withoutBarrierB = withoutBarrierB;
     this.rcu = rcu;

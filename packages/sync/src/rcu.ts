@@ -28,8 +28,9 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { closes, misuse, opens } from './misuse.ts';
 import { gracePeriodMachine } from './rcu.machine.ts';
@@ -47,7 +48,11 @@ export interface RcuOptions {
   readonly callbacksMax?: number;
 }
 
-const RCU_KEYS = keysOf<RcuOptions>()('processors', 'interrupts', 'callbacksMax');
+const RCU_VALUES: OptionValues<RcuOptions> = {
+  processors: is.whole(1),
+  interrupts: is.withMethods('request'),
+  callbacksMax: is.whole(),
+};
 
 const CALLBACKS_MAX_DEFAULT = 4;
 /**
@@ -95,7 +100,7 @@ export class Rcu {
   #words: readonly number[] | null = null;
 
   constructor(builder: SystemBuilder, options: RcuOptions) {
-    checkOptions('rcu: new', options, RCU_KEYS, ['processors']);
+    checkValues('rcu: new', options, RCU_VALUES, ['processors']);
     const { processors, interrupts, callbacksMax = CALLBACKS_MAX_DEFAULT } = options;
     this.processors = processors;
     this.#interrupts = interrupts;

@@ -24,8 +24,9 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import { misuse } from './misuse.ts';
 import { Mutex, mutex_lock, mutex_unlock } from './mutex.ts';
@@ -41,7 +42,10 @@ export interface JumpLabelOptions {
   readonly kick_all_cpus_sync?: (processor: number) => Steps;
 }
 
-const JUMP_LABEL_KEYS = keysOf<JumpLabelOptions>()('processors', 'kick_all_cpus_sync');
+const JUMP_LABEL_VALUES: OptionValues<JumpLabelOptions> = {
+  processors: is.whole(1),
+  kick_all_cpus_sync: is.callable,
+};
 
 /** Code patching of one system: all static keys share jump_label_mutex. */
 export class JumpLabels {
@@ -56,7 +60,7 @@ export class JumpLabels {
   readonly #kick: JumpLabelOptions['kick_all_cpus_sync'];
 
   constructor(builder: SystemBuilder, options: JumpLabelOptions) {
-    checkOptions('jump labels: new', options, JUMP_LABEL_KEYS, ['processors']);
+    checkValues('jump labels: new', options, JUMP_LABEL_VALUES, ['processors']);
     this.#builder = builder;
     this.processors = options.processors;
     this.#kick = options.kick_all_cpus_sync;

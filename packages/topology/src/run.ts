@@ -12,8 +12,9 @@ import {
   type SentMessage,
   type TimedStep,
   type VirtualTimeRun,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import type { AssembledMachine } from './assemble.ts';
 import type { LinkEnd, LinkMessage } from './device-link.ts';
@@ -105,17 +106,17 @@ export interface RunOptions {
   readonly onMessage?: (message: SentMessage) => void;
 }
 
-const RUN_KEYS = keysOf<RunOptions>()(
-  'stepsMax',
-  'keepSchedule',
-  'executor',
-  'onStep',
-  'onRoutine',
-  'onWait',
-  'onGracePeriod',
-  'seed',
-  'onMessage',
-);
+const RUN_VALUES: OptionValues<RunOptions> = {
+  stepsMax: is.whole(),
+  keepSchedule: is.flag,
+  executor: is.anything,
+  onStep: is.callable,
+  onRoutine: is.callable,
+  onWait: is.callable,
+  onGracePeriod: is.callable,
+  seed: is.whole(),
+  onMessage: is.callable,
+};
 
 /** Processors of a run with a seed begin within so many cycles. */
 const SKEW_CYCLES = 30_000;
@@ -144,7 +145,7 @@ export class MachineRunner {
   readonly #sent: Crossing[] = [];
 
   constructor(machine: Runnable, options: RunOptions = {}) {
-    checkOptions('run: options', options, RUN_KEYS);
+    checkValues('run: options', options, RUN_VALUES);
     this.#machine = machine;
     this.#options = options;
     const { runMicroseconds } = machine.topology;

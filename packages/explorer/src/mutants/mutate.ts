@@ -1,5 +1,5 @@
 /** `mutate`: changes every line of a system's code in turn, and says which of them are needed for what. */
-import { checkOptions, type System } from '@shootdown/machine';
+import { checkOptions, type System, checkFlag, checkWhole } from '@shootdown/machine';
 import type { Bounds } from '../result.ts';
 import { Watch } from '../watch.ts';
 import { judge } from './judge.ts';
@@ -27,6 +27,8 @@ type Judge = (mutant: Mutant) => Promise<Judgement | null>;
  */
 export async function mutate(system: System, options: MutateOptions = {}): Promise<MutateResult> {
   checkOptions('mutate: options', options, MUTATE_KEYS);
+  checkFlag('mutate: options: compare', options.compare ?? true);
+  checkWhole('mutate: options: workers', options.workers ?? 1, 1);
   const { signal, compare = true, wanted = () => true, workers = 1, source, onProgress } = options;
   const watch = new Watch({ signal });
   const bounds: Bounds = { maxStates: MUTANT_STATES_MAX, ...options.bounds };

@@ -2,7 +2,17 @@
  * The simplest way of flushing by IPI: every other CPU of the mm executes INVLPG, and is waited for. For explorations
  * in which what an architecture does to send fewer of them is beside the point.
  */
-import { notedMethods, load, ModelError, routine, setBits, type Steps, checkOptions, keysOf } from '@shootdown/machine';
+import {
+  notedMethods,
+  load,
+  ModelError,
+  routine,
+  setBits,
+  type Steps,
+  checkValues,
+  is,
+  type OptionValues,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import { cpuBit, cpumask_test_cpu, load_cpumask, wordOfCpu } from '../cpumask.ts';
@@ -18,7 +28,10 @@ export interface IpiTlbOptions {
   readonly sendsIpis?: boolean;
 }
 
-const IPI_TLB_KEYS = keysOf<IpiTlbOptions>()('flushesUpgrades', 'sendsIpis');
+const IPI_TLB_VALUES: OptionValues<IpiTlbOptions> = {
+  flushesUpgrades: is.flag,
+  sendsIpis: is.flag,
+};
 
 /** Flushes of pages 0 .. `pages` - 1; a wider range invalidates all of them. */
 export function ipiTlb(
@@ -27,7 +40,7 @@ export function ipiTlb(
   pages: number,
   options: IpiTlbOptions = {},
 ): TlbArch {
-  checkOptions('mm: ipiTlb', options, IPI_TLB_KEYS);
+  checkValues('mm: ipiTlb', options, IPI_TLB_VALUES);
   const { flushesUpgrades = false, sendsIpis = true } = options;
   const invalidates = Array.from({ length: pages }, (_, vpn) =>
     smp.register({ name: `flush_tlb_func(page ${vpn})`, run: (cpu) => invlpg(cpu, vpn) }),

@@ -3,7 +3,7 @@
  *
  * Mirrors arch/x86/mm/tlb.c, flush_tlb_kernel_range(), and arch/arm64/include/asm/tlbflush.h, v6.18.
  */
-import { load, routine, type Address, type Steps } from '@shootdown/machine';
+import { load, routine, type Address, type Steps, checkValues, is, wordsOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Smp } from '../smp.ts';
@@ -29,8 +29,19 @@ export function x86FlushKernelRange(
   smp: Smp,
   mmus: readonly MmuInstructions[],
   pages: number,
-  { mutant, cpumask, asid = 1 }: { mutant?: KernelRangeMutant; cpumask: Address; asid?: number },
+  options: { mutant?: KernelRangeMutant; cpumask: Address; asid?: number },
 ): FlushTlbKernelRange {
+  checkValues(
+    'mm: x86FlushKernelRange',
+    options,
+    {
+      mutant: is.oneOf(wordsOf<KernelRangeMutant>()('only the CPUs of the mm', 'CR3 is reloaded')),
+      cpumask: is.whole(),
+      asid: is.whole(),
+    },
+    ['cpumask'],
+  );
+  const { mutant, cpumask, asid = 1 } = options;
   const mmuOf = (cpu: Cpu): MmuInstructions => mmus[cpu.id] as MmuInstructions;
   const do_kernel_range_flush = Array.from({ length: pages }, (_, vpn) =>
     smp.register({
@@ -54,8 +65,10 @@ export function x86FlushKernelRange(
  */
 export function invlpgbFlushKernelRange(
   mmus: readonly MmuInstructions[],
-  { includesGlobal = true, asid = 1 }: { includesGlobal?: boolean; asid?: number } = {},
+  options: { includesGlobal?: boolean; asid?: number } = {},
 ): FlushTlbKernelRange {
+  checkValues('mm: invlpgbFlushKernelRange', options, { includesGlobal: is.flag, asid: is.whole() });
+  const { includesGlobal = true, asid = 1 } = options;
   return routine('invlpgb_kernel_range_flush', function* (cpu: Cpu, start: number, end: number): Steps {
     const mmu = mmus[cpu.id] as MmuInstructions;
     yield* mmu.invlpgb({ asid: includesGlobal ? -1 : asid, pages: { vpn: start, count: end - start } });
@@ -66,8 +79,10 @@ export function invlpgbFlushKernelRange(
 /** arm64: TLBI VAALE1IS, for all ASIDs. `byAsid`: TLBI ASIDE1IS of one, which leaves global translations (a mutant). */
 export function arm64FlushKernelRange(
   mmus: readonly MmuInstructions[],
-  { byAsid }: { byAsid?: number } = {},
+  options: { byAsid?: number } = {},
 ): FlushTlbKernelRange {
+  checkValues('mm: arm64FlushKernelRange', options, { byAsid: is.whole() });
+  const { byAsid } = options;
   return routine('flush_tlb_kernel_range', function* (cpu: Cpu, start: number, end: number): Steps {
     const mmu = mmus[cpu.id] as MmuInstructions;
     yield* mmu.dsb('ishst');

@@ -5,7 +5,20 @@
  * v6.12 and later; before, v6.5: an SFENCE.VMA on every hart for every mapping. A hart that caches no such entries says
  * so by Svvptc.
  */
-import { notedMethods, clearBits, load, routine, setBits, store, type Region, type Steps } from '@shootdown/machine';
+import {
+  notedMethods,
+  clearBits,
+  load,
+  routine,
+  setBits,
+  store,
+  type Region,
+  type Steps,
+  checkValues,
+  is,
+  wordsOf,
+  type OptionValues,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import type { MmuInstructions } from '@shootdown/mmu';
 import type { Smp } from '../smp.ts';
@@ -30,6 +43,23 @@ export type VmapMutant =
   /** It fences before it clears its bit. */
   | 'fence before the bit is cleared';
 
+/** Who fences, and what is wrong with it. */
+export interface RiscvVmapOptions {
+  readonly fence: VmapFence;
+  readonly mutant?: VmapMutant;
+}
+
+const RISCV_VMAP_VALUES: OptionValues<RiscvVmapOptions> = {
+  fence: is.oneOf(wordsOf<VmapFence>()('nobody', 'own hart', 'every hart', 'in the fault')),
+  mutant: is.oneOf(
+    wordsOf<VmapMutant>()(
+      'marked before the entry',
+      'bit cleared by load and store',
+      'fence before the bit is cleared',
+    ),
+  ),
+};
+
 /** Kernel mappings of a machine's harts. */
 export interface RiscvVmap {
   /** set_pte() and flush_cache_vmap(). */
@@ -46,8 +76,10 @@ export function riscvVmap(
   smp: Smp,
   mmus: readonly MmuInstructions[],
   new_vmalloc: Region,
-  { fence, mutant }: { readonly fence: VmapFence; readonly mutant?: VmapMutant },
+  options: RiscvVmapOptions,
 ): RiscvVmap {
+  checkValues('mm: riscvVmap', options, RISCV_VMAP_VALUES, ['fence']);
+  const { fence, mutant } = options;
   const mmuOf = (cpu: Cpu): MmuInstructions => mmus[cpu.id] as MmuInstructions;
   const word = new_vmalloc.at(0);
   const local_flush_tlb_all = smp.register({ name: 'local_flush_tlb_all', run: (cpu) => mmuOf(cpu).sfence_vma() });

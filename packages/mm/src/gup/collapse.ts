@@ -3,7 +3,17 @@
  * for a table of one page. Its locks keep out other removers and page faults, none of which are here; GUP-fast takes no
  * lock.
  */
-import { FrameKind, NO_FRAME, point, routine, work, type Steps } from '@shootdown/machine';
+import {
+  FrameKind,
+  NO_FRAME,
+  point,
+  routine,
+  work,
+  type Steps,
+  checkFlag,
+  checkWord,
+  wordsOf,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, _PAGE_TABLE, formatEntry, mk_pte, pte_pfn } from '@shootdown/mmu';
 import { folio_is_unpinned } from '../folio.ts';
@@ -23,6 +33,9 @@ export type CollapseSync = 'none' | 'ipi' | 'rcu';
  */
 export type Deposit = 'freed' | 'freed-rcu' | 'kept';
 
+const SYNCS = wordsOf<CollapseSync>()('none', 'ipi', 'rcu');
+const DEPOSITS = wordsOf<Deposit>()('freed', 'freed-rcu', 'kept');
+
 /** References to a page that khugepaged expects: the mapping's. */
 const EXPECTED_REFERENCES = 1;
 
@@ -33,6 +46,9 @@ const EXPECTED_REFERENCES = 1;
 export const khugepaged = routine(
   'khugepaged',
   function* (kernel: GupKernel, cpu: Cpu, sync: CollapseSync, deposit: Deposit, counts: boolean): Steps {
+    checkWord('gup: khugepaged: sync', sync, SYNCS);
+    checkWord('gup: khugepaged: deposit', deposit, DEPOSITS);
+    checkFlag('gup: khugepaged: counts', counts);
     const huge = yield* collapse_huge_page(kernel, cpu, sync, counts);
     yield* point('collapsed', huge);
     if (huge === NO_FRAME || deposit === 'kept') return;

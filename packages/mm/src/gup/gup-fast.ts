@@ -5,7 +5,16 @@
  * try_grab_folio_fast(). One address, FOLL_GET | FOLL_WRITE. FOLL_PIN's write_protect_seq and the upper levels are left
  * out: nothing here forks, and the pmd table stays.
  */
-import { choose, routine, type Steps } from '@shootdown/machine';
+import {
+  choose,
+  routine,
+  type Steps,
+  checkedOnce,
+  checkValues,
+  is,
+  wordsOf,
+  type OptionValues,
+} from '@shootdown/machine';
 import { local_irq_restore, local_irq_save, type Cpu } from '@shootdown/cpu';
 import { _PAGE_PSE, formatEntry, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { folio_try_get, type ReferenceGuards } from '../folio.ts';
@@ -27,6 +36,22 @@ export interface GupGuards extends ReferenceGuards {
   readonly section: ReadSection;
 }
 
+const GUARDS_VALUES: OptionValues<GupGuards> = {
+  recheck: is.oneOf(wordsOf<Recheck>()('none', 'pte', 'pmd', 'pte+pmd')),
+  refcountTest: is.flag,
+  refcountBarrier: is.flag,
+  section: is.oneOf(wordsOf<ReadSection>()('irqs off', 'rcu_read_lock', 'none')),
+};
+
+const checkGuards = checkedOnce((guards: GupGuards) =>
+  checkValues('gup: gup_fast_fallback: guards', guards, GUARDS_VALUES, [
+    'recheck',
+    'refcountTest',
+    'refcountBarrier',
+    'section',
+  ]),
+);
+
 /** v6.0 and later (70cbc3cc78a9). */
 export const GUP_GUARDS: GupGuards = {
   recheck: 'pte+pmd',
@@ -45,6 +70,7 @@ export const NONE = -1;
 export const gup_fast_fallback = routine(
   'gup_fast_fallback',
   function* (kernel: GupKernel, cpu: Cpu, guards: GupGuards): Steps {
+    checkGuards(guards);
     const address =
       kernel.tables === 1 ? 0 : yield* choose(kernel.tables, { label: 'addr', fact: (i) => `is below pmd[${i}]` });
     yield* kernel.tracepoints.gup_fast_begin.trace(address, 'gup_fast_fallback(addr, 1, FOLL_WRITE)');

@@ -2,7 +2,16 @@
  * What the routines of a lockless walk and of those who take tables and pages away share: one mapping in one address
  * space.
  */
-import { Frames, type Program, type Steps, type SystemBuilder, checkOptions, keysOf } from '@shootdown/machine';
+import {
+  Frames,
+  type Program,
+  type Steps,
+  type SystemBuilder,
+  checkValues,
+  is,
+  type OptionValues,
+  wordsOf,
+} from '@shootdown/machine';
 import {
   _PAGE_PRESENT,
   _PAGE_PSE,
@@ -54,7 +63,10 @@ export interface GupKernelOptions {
   readonly tables?: number | undefined;
 }
 
-const GUP_KERNEL_KEYS = keysOf<GupKernelOptions>()('rcu', 'tables');
+const GUP_KERNEL_VALUES: OptionValues<GupKernelOptions> = {
+  rcu: is.oneOf(wordsOf<RcuKind>()('asks by interrupt', 'blind')),
+  tables: is.whole(1),
+};
 
 /** One kernel with one mapping. */
 export class GupKernel implements Kernel {
@@ -87,7 +99,7 @@ export class GupKernel implements Kernel {
     flush: FlushBackEnd,
     options: GupKernelOptions = {},
   ) {
-    checkOptions('gup: kernel: new', options, GUP_KERNEL_KEYS);
+    checkValues('gup: kernel: new', options, GUP_KERNEL_VALUES);
     const { rcu, tables = 1 } = options;
     this.builder = builder;
     this.cpus = cpus;

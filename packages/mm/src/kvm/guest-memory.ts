@@ -20,6 +20,8 @@ import {
   type Saying,
   type Steps,
   type SystemBuilder,
+  checkOptions,
+  keysOf,
 } from '@shootdown/machine';
 import type { Vm } from '@shootdown/hypervisor';
 import {
@@ -65,6 +67,8 @@ export interface GuestMemoryOptions {
   readonly mutant?: KvmMutant | KickMutant;
 }
 
+const GUEST_MEMORY_KEYS = keysOf<GuestMemoryOptions>()('name', 'stage', 'mutant');
+
 /** A virtual machine's memory. */
 export class GuestMemory implements PrimaryMmu {
   static {
@@ -80,7 +84,10 @@ export class GuestMemory implements PrimaryMmu {
   readonly pages: Region;
 
   /** @param vm its vCPUs, asked for when the first request is made */
-  constructor(builder: SystemBuilder, vm: Vm, { name, stage, mutant }: GuestMemoryOptions) {
+  constructor(builder: SystemBuilder, vm: Vm, options: GuestMemoryOptions) {
+    // What a mutant may be, those look who are handed it.
+    checkOptions('kvm: guest memory: new', options, GUEST_MEMORY_KEYS, ['name', 'stage']);
+    const { name, stage, mutant } = options;
     this.stage = stage;
     this.pages = builder.region(`${name}.hva`, stage.guestFrames, {
       format: (word) => (word === 0 ? 'none' : `host frame 0x${(word - 1).toString(16)}`),

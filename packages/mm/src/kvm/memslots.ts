@@ -15,7 +15,8 @@ import {
   type Steps,
   type SystemBuilder,
   noteMethods,
-  checkOptions,
+  checkValues,
+  is,
 } from '@shootdown/machine';
 
 /** The memslots of a VM, as far as one range is concerned. */
@@ -35,7 +36,7 @@ export class Memslots {
    * @param waits false: slots change without waiting for invalidations (a mutant)
    */
   constructor(builder: SystemBuilder, kvm: string, options: { readonly waits?: boolean } = {}) {
-    checkOptions(`kvm: ${kvm}: memslots: new`, options, ['waits']);
+    checkValues(`kvm: ${kvm}: memslots: new`, options, { waits: is.flag });
     const { waits = true } = options;
     this.slot = builder.region(`${kvm}.memslot`, 1).at(0);
     this.mn_active_invalidate_count = builder.region(`${kvm}.mn_active_invalidate_count`, 1).at(0);

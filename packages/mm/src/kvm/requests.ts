@@ -19,6 +19,8 @@ import {
   type Address,
   type Message,
   type Steps,
+  checkWord,
+  wordsOf,
 } from '@shootdown/machine';
 import { IN_GUEST_MODE, KVM_REQ_TLB_FLUSH, OUTSIDE_GUEST_MODE, type Vm } from '@shootdown/hypervisor';
 import type { SecondaryTlb } from '@shootdown/mmu-notifier';
@@ -93,8 +95,11 @@ export function requestsTo(vcpus: readonly RequestedVcpu[], kicks: Kicks): Secon
 /** What can go wrong when vCPUs are kicked: nobody is, or it is not waited for. */
 export type KickMutant = 'no kick' | 'no wait';
 
+const KICK_MUTANTS = wordsOf<KickMutant>()('no kick', 'no wait');
+
 /** The same where the vCPUs are actors: an interrupt of the physical CPU under one makes it exit. */
 export function kickedVcpus({ vcpus }: Vm, mutant?: KickMutant): SecondaryTlb {
+  if (mutant !== undefined) checkWord('kvm: kickedVcpus: mutant', mutant, KICK_MUTANTS);
   return requestsTo(vcpus, {
     *kvm_kick_many_cpus(mask) {
       const kicked = vcpus.filter((_, i) => (mask & (1 << i)) !== 0);

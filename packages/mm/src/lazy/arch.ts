@@ -5,6 +5,8 @@
  * arch/arm64/include/asm/pgtable.h, each as of v7.0 and before the commits named, and the series of 2026 for s390.
  */
 
+import { is, wordsOf, type OptionValues } from '@shootdown/machine';
+
 /** What is put off until the mode is left or flushed. */
 export type Deferred =
   /** x86 native, KVM, Hyper-V. */
@@ -35,6 +37,29 @@ export interface LazyArch {
   /** ptep_get() flushes first, so that no read can be a hazard. Nobody does: it is what the thread rejects. */
   readonly flushesBeforeReads?: boolean;
 }
+
+/** What may be said of one. */
+export const LAZY_ARCH_VALUES: OptionValues<LazyArch> = {
+  name: is.text,
+  defers: is.oneOf(wordsOf<Deferred>()('nothing', 'store', 'flush', 'barrier', 'cache')),
+  disablesPreemption: is.flag,
+  activity: is.oneOf(wordsOf<LazyArch['activity']>()('task', 'cpu')),
+  nesting: is.oneOf(wordsOf<LazyArch['nesting']>()('counts', 'inner leave ends')),
+  defersInInterrupts: is.flag,
+  batchMax: is.whole(1),
+  flushesBeforeReads: is.flag,
+};
+
+/** What must be. */
+export const LAZY_ARCH_NEEDS = [
+  'name',
+  'defers',
+  'disablesPreemption',
+  'activity',
+  'nesting',
+  'defersInInterrupts',
+  'batchMax',
+] as const;
 
 const current = {
   activity: 'task',

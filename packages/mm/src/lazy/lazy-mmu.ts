@@ -14,11 +14,13 @@ import {
   type Region,
   type SystemBuilder,
   type WeakContext,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
+  wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
-import type { LazyArch } from './arch.ts';
+import { LAZY_ARCH_NEEDS, LAZY_ARCH_VALUES, type LazyArch } from './arch.ts';
 import { HAZARDS, type HazardClass } from './hazards.ts';
 
 /** Updates that a CPU's batch holds in a search; a full one is drained first. */
@@ -61,18 +63,18 @@ export interface LazyMmuOptions {
   readonly barriers?: PteBarriers;
 }
 
-const LAZY_MMU_KEYS = keysOf<LazyMmuOptions>()(
-  'frames',
-  'cpus',
-  'tasks',
-  'arch',
-  'batch',
-  'invalidate',
-  'pageAt',
-  'kernelEntries',
-  'hazards',
-  'barriers',
-);
+const LAZY_MMU_VALUES: OptionValues<LazyMmuOptions> = {
+  frames: is.anything,
+  cpus: is.listOf(is.anything),
+  tasks: is.whole(1),
+  arch: is.options(LAZY_ARCH_VALUES, LAZY_ARCH_NEEDS),
+  batch: is.whole(1),
+  invalidate: is.callable,
+  pageAt: is.callable,
+  kernelEntries: is.whole(),
+  hazards: is.oneOf(wordsOf<NonNullable<LazyMmuOptions['hazards']>>()('fail', 'count', 'ignore')),
+  barriers: is.options<PteBarriers>({ dsb: is.flag, isb: is.flag }, ['dsb', 'isb']),
+};
 
 /** emit_pte_barriers() of arm64, or less (mutants). */
 export interface PteBarriers {
@@ -107,7 +109,7 @@ export class LazyMmu {
   readonly #pendingWords: number;
 
   constructor(builder: SystemBuilder, options: LazyMmuOptions) {
-    checkOptions('lazy mmu: new', options, LAZY_MMU_KEYS, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
+    checkValues('lazy mmu: new', options, LAZY_MMU_VALUES, ['frames', 'cpus', 'tasks', 'arch', 'invalidate', 'pageAt']);
     const { tasks, cpus, arch, batch = BATCH_DEFAULT, kernelEntries = options.frames.entries.cells } = options;
     this.#layout = builder.layout;
     this.arch = arch;

@@ -2,7 +2,7 @@
  * KSM: replaces a page by an equal one that is shared read-only. Mirrors mm/ksm.c, v6.18: write_protect_page(),
  * replace_page(), try_to_merge_one_page(); with set_pte_at_notify() as it was until v6.9.
  */
-import { routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import { routine, type EntryPointer, type Steps, checkWord, wordsOf } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_DIRTY, _PAGE_RW, mk_pte, pte_dirty, pte_pfn, pte_present, pte_write } from '@shootdown/mmu';
 import { folio_expected_ref_count, folio_is_unpinned } from '../folio.ts';
@@ -29,6 +29,13 @@ export type KsmMutant =
   /** References are not counted. */
   | 'does not count';
 
+const KSM_MUTANTS = wordsOf<KsmMutant>()(
+  'write protection in silence',
+  'replacement in silence',
+  'counts before the clear',
+  'does not count',
+);
+
 /** References of a page that nobody has pinned: page_mapcount() + 1 for ksmd's own. */
 const EXPECTED_REFERENCES = 2;
 
@@ -36,6 +43,7 @@ const EXPECTED_REFERENCES = 2;
 export const try_to_merge_one_page = routine(
   'try_to_merge_one_page',
   function* (kernel: Kernel, cpu: Cpu, mm: Mm, vpn: number, kpage: number, mutant?: KsmMutant): Steps<boolean> {
+    if (mutant !== undefined) checkWord('mm: try_to_merge_one_page: mutant', mutant, KSM_MUTANTS);
     const { frames } = kernel;
     const ptep = yield* pte_offset(kernel, mm, vpn);
     if (!ptep) return false;

@@ -11,8 +11,9 @@ import {
   routine,
   type EntryPointer,
   type Steps,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_pfn, pte_present, pte_protnone, pte_write, formatEntry } from '@shootdown/mmu';
@@ -35,11 +36,15 @@ export interface LookupOptions {
   readonly fault?: FaultHandler;
 }
 
-const LOOKUP_KEYS = keysOf<LookupOptions>()('faultsIn', 'takesMmapLock', 'fault');
+const LOOKUP_VALUES: OptionValues<LookupOptions> = {
+  faultsIn: is.flag,
+  takesMmapLock: is.flag,
+  fault: is.anything,
+};
 
 /** The primary MMU of an address space, as the thread on a CPU finds pages in it: pinned until they are released. */
 export function primaryMmu(kernel: Kernel, cpu: Cpu, mm: Mm, options: LookupOptions = {}): PrimaryMmu {
-  checkOptions('mm: primaryMmu', options, LOOKUP_KEYS);
+  checkValues('mm: primaryMmu', options, LOOKUP_VALUES);
   if (options.fault) refuseShared(options.fault, cpu);
   return notedMethods({
     ...(options.fault && { fault: options.fault }),

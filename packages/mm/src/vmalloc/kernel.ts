@@ -163,7 +163,9 @@ export class VmallocKernel implements KernelBase {
     this.arm64_ptdump_lock_key = this.labels.key('arm64_ptdump_lock_key');
     this.#efi = efi ? new MmStruct(builder, 'efi_mm', processors) : null;
     this.#rcu = rcu ? new Rcu(builder, { processors, ...rcu }) : null;
-    this.#ptdumpSem = this.#rcu && new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, options);
+    this.#ptdumpSem =
+      this.#rcu &&
+      new PercpuRwsem(builder, 'ptdump_sem', this.#rcu, { withoutBarrierB: options.withoutBarrierB ?? false });
     this.freeTableRcu = this.#rcu?.register('pgtable_free', (frame) => this.free(frame, 'pgtable_free')) ?? 0;
   }
 

@@ -16,8 +16,9 @@ import {
   type SystemBuilder,
   noted,
   noteMethods,
-  checkOptions,
-  keysOf,
+  checkValues,
+  is,
+  type OptionValues,
 } from '@shootdown/machine';
 import type { ContiguousMmu, ContiguousTlb, MmuInstructions, Smmu } from '@shootdown/mmu';
 import { spin_lock, spin_unlock, type Spinlock } from '@shootdown/sync';
@@ -81,15 +82,15 @@ export interface ContpteKernelOptions {
   readonly smmu?: Smmu;
 }
 
-const CONTPTE_KERNEL_KEYS = keysOf<ContpteKernelOptions>()(
-  'frames',
-  'tlb',
-  'mms',
-  'folios',
-  'routines',
-  'tlbiRange',
-  'smmu',
-);
+const CONTPTE_KERNEL_VALUES: OptionValues<ContpteKernelOptions> = {
+  frames: is.anything,
+  tlb: is.anything,
+  mms: is.listOf(is.anything),
+  folios: is.listOf(is.anything),
+  routines: is.anything,
+  tlbiRange: is.flag,
+  smmu: is.anything,
+};
 
 /**
  * What the layer, and the operations on entries above and below it, need of a kernel: that of the scenarios, which is
@@ -148,7 +149,7 @@ export class ContpteKernel implements ContpteLayer {
   readonly vmas: ContpteVma[] = [];
 
   constructor(builder: SystemBuilder, options: ContpteKernelOptions) {
-    checkOptions('contpte: kernel: new', options, CONTPTE_KERNEL_KEYS, ['frames', 'tlb', 'mms', 'folios', 'routines']);
+    checkValues('contpte: kernel: new', options, CONTPTE_KERNEL_VALUES, ['frames', 'tlb', 'mms', 'folios', 'routines']);
     const { frames, tlb, mms, folios, routines, tlbiRange = true, smmu = null } = options;
     this.frames = frames;
     this.tlb = tlb;
