@@ -212,7 +212,7 @@ const refused: Readonly<Record<string, readonly (readonly [() => unknown, string
     [() => riscvVmap(ANY, [], ANY, { fence: 'own hat' as never }), 'riscvVmap: fence: "own hat" is none of nobody, '],
     [() => riscvVmap(ANY, [], ANY, { fence: 'own hart', mutnt: 1 } as never), 'riscvVmap: unknown option mutnt'],
     [
-      () => x86FlushKernelRange(ANY, [], 1, { cpumask: 0, mutant: 'CR3' as never }),
+      () => x86FlushKernelRange(ANY, [], 1, { cpumask: 0 as never, mutant: 'CR3' as never }),
       'x86FlushKernelRange: mutant: "CR3" is none of only the CPUs of the mm, CR3 is reloaded',
     ],
     [
