@@ -224,7 +224,7 @@ function packages(): string {
 /** Whether a file belongs to a package: one of the command's own, or one that is installed. */
 function isPackaged(file: string): boolean {
   const home = packages();
-  const own = file.startsWith(home + sep) && file.slice(home.length + 1).split(sep)[1] === 'dist';
+  const own = file.startsWith(home + sep) && /^(dist|src)$/.test(file.slice(home.length + 1).split(sep)[1] ?? '');
   return own || file.split(sep).includes('node_modules');
 }
 

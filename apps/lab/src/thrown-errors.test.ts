@@ -1,8 +1,10 @@
-import { ModelError, ThrownError } from '@shootdown/machine';
-import { expect, it } from 'vitest';
-import { isUserError, noteForeignCode } from './errors.ts';
+import { expect, it, vi } from 'vitest';
 
-it('what effects and watchers throw is a bug of ours, unless a module of the user’s was loaded', () => {
+it('what effects and watchers throw is a bug of ours, unless a module of the user’s was loaded', async () => {
+  // Another test of this process may have loaded one.
+  vi.resetModules();
+  const { ModelError, ThrownError } = await import('@shootdown/machine');
+  const { isUserError, noteForeignCode } = await import('./errors.ts');
   expect(isUserError(new ModelError('drain CPU0: no such word'))).toBe(true);
   const thrown = new ThrownError('drain CPU0: threw TypeError: no such word');
   expect(isUserError(thrown)).toBe(false);

@@ -45,7 +45,7 @@ it('ends a search that may have less than the process has already', async () => 
   const builder = new SystemBuilder();
   const w = builder.region('w', 4);
   const counts = routine('counts', function* (i: number) {
-    for (let k = 0; k < 12; k++) yield* store(w.at(i), k);
+    for (let k = 0; k < 60; k++) yield* store(w.at(i), k);
   });
   for (let i = 0; i < 4; i++) builder.processor({ name: `CPU${i}`, tasks: [program(counts, i)] });
   expect(new Watch({ maxMemoryBytes: 1 }).stopReason).toBe('memory');
