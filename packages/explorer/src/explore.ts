@@ -25,7 +25,7 @@ import {
 } from './result.ts';
 import { endsIn, fingerprintAfter, hasRunOutOfRoom, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
-import { rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
+import { isVerified, rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** States after which the plain search for a shortest counterexample gives up. */
@@ -75,7 +75,8 @@ export async function searchBeside(
   afterMilliseconds: number,
 ): Promise<ExploreResult> {
   const asked = planOf(system, options);
-  rememberRuns(system);
+  const again = !isVerified(system);
+  if (again) rememberRuns(system);
   const watch = new Watch({
     timeoutSeconds: asked.bounds.timeoutSeconds,
     maxMemoryBytes: asked.bounds.maxMemoryBytes,
@@ -98,10 +99,12 @@ export async function searchBeside(
   const stopped = stoppedBy(outcome);
   const complete = stopped === null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
-  verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
-  await verifyAnew(system, outcome.executor.nodes, options.fresh);
-  verifyBuild(system, outcome.states);
-  verifyRuns(system, outcome.states);
+  if (again) {
+    verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
+    await verifyAnew(system, outcome.executor.nodes, options.fresh);
+    verifyBuild(system, outcome.states);
+    verifyRuns(system, outcome.states);
+  }
   await callbacks();
   refuseStrays('explore');
   const found = example ? withShownFirst(problems, example) : problems;

@@ -165,6 +165,19 @@ function judgedIn(executor: TabulatedExecutor): string {
   return [...(executor.failed ? [executor.violation?.property] : []), ...truths].join(', ');
 }
 
+/** Systems whose routines have been verified in another one. */
+const verified = new WeakSet<System>();
+
+/** Says that the routines of a system are those of one that is verified, but for a changed line. */
+export function takeAsVerified(system: System): void {
+  verified.add(system);
+}
+
+/** Whether {@link takeAsVerified} has said so. */
+export function isVerified(system: System): boolean {
+  return verified.has(system);
+}
+
 /** Has a system run when it is new, so that {@link verifyRuns} can say whether it still runs like that. */
 export function rememberRuns(system: System): Runs {
   const known = firstRuns.get(system);

@@ -2,6 +2,7 @@
 import { Change, isLimit, ModelError, mutated, type Mutation, type System } from '@shootdown/machine';
 import { explore } from '../explore.ts';
 import type { Bounds, ExploreResult } from '../result.ts';
+import { takeAsVerified } from '../verify.ts';
 import { Watch } from '../watch.ts';
 import { NOTHING_WRONG, type Judgement } from './mutant.ts';
 import { sameStates, stateSetOf, type StateSet } from './same-states.ts';
@@ -19,6 +20,7 @@ export async function judge(
 ): Promise<Judgement> {
   const watch = new Watch({ signal, timeoutSeconds: bounds.timeoutSeconds, maxMemoryBytes: bounds.maxMemoryBytes });
   const { system: changed, reached } = mutated(system, mutation);
+  takeAsVerified(changed);
   let found: ExploreResult;
   try {
     found = await explore(changed, { bounds, interleavingsStatesMax: 0, ...(signal && { signal }) });

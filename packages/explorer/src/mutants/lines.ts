@@ -11,6 +11,7 @@ import {
 import { explore } from '../explore.ts';
 import type { ExploreOptions, ExploreResult } from '../result.ts';
 import { unknownName } from '../unknown-name.ts';
+import { rememberRuns, takeAsVerified, verifyRuns } from '../verify.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Searches a system and notes every line that is reached. */
@@ -18,8 +19,12 @@ export async function linesOf(
   system: System,
   options: ExploreOptions = {},
 ): Promise<{ readonly unchanged: ExploreResult; readonly lines: readonly CodeLine[] }> {
+  rememberRuns(system);
   const watcher = new LineWatcher(system);
+  // To be watched takes time: what is run again is run as it is.
+  takeAsVerified(watcher.system);
   const unchanged = await explore(watcher.system, { ...options, workers: 1, interleavingsStatesMax: 0 });
+  verifyRuns(system, unchanged.states);
   return { unchanged, lines: watcher.lines() };
 }
 
