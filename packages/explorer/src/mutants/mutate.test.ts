@@ -1,4 +1,5 @@
 import {
+  assertThat,
   atomicAdd,
   BLOCKED,
   cmpxchg,
@@ -7,6 +8,7 @@ import {
   load,
   mutated,
   operation,
+  point,
   program,
   routine,
   smp_mb,
@@ -268,4 +270,25 @@ it('threads come to the same judgements', async () => {
   const together = await mutate(build(request), { workers: 2, source: { module, export: 'build', request } });
   expect(judged(together)).toEqual(judged(alone));
   expect(judged(together)['dekker/smp_mb:leave-out']).toBe('needed: somebody sees the other');
+});
+
+it('a point that lies is refused before anything is judged', async () => {
+  const builder = new SystemBuilder();
+  const shared = builder.region('shared', 2);
+  const writes = routine('writes', function* () {
+    yield* store(shared.at(0), 1);
+  });
+  const forgets = routine('forgets', function* () {
+    let seen = 0;
+    for (let i = 0; i < 2; i++) {
+      yield* point('round', i);
+      seen += yield* load(shared.at(0));
+    }
+    yield* point('after');
+    yield* load(shared.at(1));
+    yield* assertThat(seen !== 1, 'seen half');
+  });
+  builder.processor({ name: 'P', tasks: [program(writes)] });
+  builder.processor({ name: 'Q', tasks: [program(forgets)] });
+  await expect(mutate(builder.build())).rejects.toThrow('two histories reach it and go on differently');
 });
