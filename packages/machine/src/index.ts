@@ -63,18 +63,8 @@ export {
 } from './routine/operation.ts';
 export * from './routine/operations.ts';
 export * from './routine/ordered.ts';
-export {
-  isSteps,
-  noted,
-  noteEverything,
-  noteLater,
-  notedMethods,
-  noteMethods,
-  refuseStrays,
-  resumed,
-  stepOf,
-  voidStepOf,
-} from './routine/unbegun.ts';
+export { isSteps, noted, noteEverything, notedMethods, noteMethods, resumed } from './routine/noted.ts';
+export { noteLater, refuseStrays, stepOf, voidStepOf } from './routine/unbegun.ts';
 export {
   assertThat,
   count,

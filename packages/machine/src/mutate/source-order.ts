@@ -27,7 +27,7 @@ export function resumeLocating(
 ): IteratorResult<unknown, unknown> {
   const heard = locate && ((thing: object): void => void (locate(thing) && positions.set(thing, here())));
   // A routine gets numbers for its operations, and for a call whatever the callee returns.
-  forgetHanded();
+  forgetHanded(input);
   const next = listening(heard, () => steps.next(input as number));
   // It is for the wrapper to yield, or not.
   refuseHandedAside(next);

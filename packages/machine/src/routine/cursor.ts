@@ -8,14 +8,14 @@ import { canonicalJson, hashExtend, hashName, hashString, type Hash64 } from '..
 import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
 import { beginCalls } from './replacing.ts';
 import { Local, type Program } from './routine.ts';
+import { begin, isSteps } from './noted.ts';
 import {
-  begin,
   beginNoting,
   endNoting,
   faultOfUnbegun,
   forgetHanded,
   hasStrays,
-  isSteps,
+  isForgotten,
   nameOfSteps,
   NOTHING,
   performedAlready,
@@ -248,14 +248,14 @@ export class RoutineCursor {
         throw new ModelError(`${this.at}: ${MARKS_MAX} marks without an operation: an endless loop`);
       beginCalls(this.program.replace, this.#stack.name);
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
-      forgetHanded();
+      forgetHanded(input);
       const next = this.#top.steps.next(input as number);
       refuseHandedAside(next);
       const left = unbegun();
       if (left !== NOTHING) this.#noteIdle(left);
       input = 0;
       if (next.done) {
-        this.#refuseIdle();
+        this.#refuseIdle(true);
         if (isSteps(next.value))
           throw new ModelError(
             `${this.at}: returns ${nameOfSteps(next.value)}, which was never begun: write yield* before it`,
@@ -330,11 +330,12 @@ export class RoutineCursor {
   }
 
   /** What the routine on top has made must have been begun by now: here it forgets. */
-  #refuseIdle(): void {
+  #refuseIdle(ends = false): void {
     const top = this.#top;
     if (top.idle === null) return;
-    const forgotten = top.idle.find(({ steps }) => !steps.begun);
-    top.idle = null;
+    const forgotten = top.idle.find(({ steps }) => isForgotten(steps, ends));
+    const waiting = ends ? [] : top.idle.filter(({ steps }) => !steps.begun);
+    top.idle = waiting.length > 0 ? waiting : null;
     if (forgotten) throw new ModelError(`${forgotten.where}: ${faultOfUnbegun(forgotten.steps)}`);
   }
 

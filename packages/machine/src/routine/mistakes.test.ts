@@ -12,7 +12,7 @@ import { recordTrace } from '../trace/trace.ts';
 import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
 import { assertThat, count, each, inlined, point, program, routine, type Program } from './routine.ts';
-import { noted, noteMethods, resumed } from './unbegun.ts';
+import { noted, noteMethods } from './noted.ts';
 
 type Body = (shared: Region, frames: Frames) => Steps<unknown>;
 const executors = [TabulatedExecutor, DirectExecutor, LiveExecutor];
@@ -30,26 +30,6 @@ function ran(body: Body, Executor: (typeof executors)[number] = TabulatedExecuto
     return (error as Error).message;
   }
 }
-
-function* run(by: (steps: Steps) => unknown, steps: Steps): Steps {
-  yield* nop();
-  by(steps);
-  yield* nop();
-}
-
-function firstOf(steps: Steps): unknown {
-  const [first] = steps as Iterable<unknown>;
-  return first;
-}
-
-function forOf(steps: Steps): void {
-  for (const step of steps as Iterable<unknown>) void step;
-}
-
-const two = noted(function* two(shared: Region): Steps {
-  yield* store(shared.at(0), 1);
-  yield* store(shared.at(0), 2);
-});
 
 describe('a forgotten yield*', () => {
   const helper = routine('helper', function* (): Steps {
@@ -203,35 +183,6 @@ describe('a forgotten yield*', () => {
     ],
   ])('%s', (_, body, message) => {
     for (const Executor of executors) expect(ran(body, Executor)).toBe(message);
-  });
-
-  it.each<[string, Body]>([
-    ['spread', (shared) => run((steps) => void [...(steps as Iterable<unknown>)], store(shared.at(0), 1))],
-    ['destructured', (shared) => run(firstOf, store(shared.at(0), 1))],
-    ['in a for...of', (shared) => run(forOf, store(shared.at(0), 1))],
-    ['in Array.from()', (shared) => run((steps) => Array.from(steps as Iterable<unknown>), store(shared.at(0), 1))],
-    ['with next()', (shared) => run((steps) => steps.next(0), store(shared.at(0), 1))],
-    ['with next() of a generator', (shared) => run((steps) => steps.next(0), plain(shared))],
-    ['two at a time', (shared) => run((steps) => [steps.next(0), steps.next(0)], two(shared))],
-  ])('steps that are run by hand, %s', (_, body) => {
-    for (const Executor of executors)
-      expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
-  });
-
-  it('steps that a helper yields in another form are fine', () => {
-    const labelled = function* (steps: Steps<number>): Steps<number> {
-      let received = 0;
-      for (;;) {
-        const next = resumed(steps, received);
-        if (next.done === true) return next.value;
-        received = yield { ...next.value };
-      }
-    };
-    const body: Body = function* (shared) {
-      yield* labelled(load(shared.at(0)));
-      yield* labelled(store(shared.at(1), 1) as unknown as Steps<number>);
-    };
-    for (const Executor of executors) expect(ran(body, Executor)).toBe('rest');
   });
 
   it('steps that are begun later, or by a callee, are fine', () => {

@@ -9,7 +9,8 @@ import type { Access, BarrierKind, Request } from '../memory/requests.ts';
 import { checkOptions, keysOf, printable } from '../state/errors.ts';
 import { isWord, wordOf } from '../state/words.ts';
 import { noteSite } from './sites.ts';
-import { isSteps, nameOfSteps, stepOf } from './unbegun.ts';
+import { isSteps } from './noted.ts';
+import { nameOfSteps, stepOf } from './unbegun.ts';
 
 /**
  * Returned by `perform` when the operation cannot happen now: nothing was changed, the processor waits. No word has

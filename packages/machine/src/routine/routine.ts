@@ -9,7 +9,8 @@ import { checkName, ModelError, printable } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
 import { bodyFor, type Replacements } from './replacing.ts';
 import { made, type Message, type Steps } from './operation.ts';
-import { calling, isSteps, nameOfSteps, newEachTime, saying } from './unbegun.ts';
+import { isSteps } from './noted.ts';
+import { calling, nameOfSteps, newEachTime, saying } from './unbegun.ts';
 
 /**
  * A named routine. Calling it gives the steps, so that one routine can be part of another: `yield* pud_clear(pudp)`.

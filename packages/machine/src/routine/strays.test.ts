@@ -9,7 +9,8 @@ import { SystemBuilder } from '../system/system.ts';
 import { BLOCKED, defineOperation, operation, perform, type OperationDefinition, type Steps } from './operation.ts';
 import { load, nop, store } from './operations.ts';
 import { assertThat, inlined, point, program, routine } from './routine.ts';
-import { noted, noteEverything, noteLater, refuseStrays } from './unbegun.ts';
+import { noted, noteEverything } from './noted.ts';
+import { noteLater, refuseStrays } from './unbegun.ts';
 
 type Body = (shared: Region) => Steps<unknown>;
 const executors = [TabulatedExecutor, DirectExecutor, LiveExecutor];

@@ -9,7 +9,8 @@ import { checkWord } from '../state/option-values.ts';
 import type { Program } from '../routine/routine.ts';
 import { guardedProperty } from './guarded-property.ts';
 import { CHOICES_MAX } from '../schedule/schedule.ts';
-import { isSteps, nameOfSteps } from '../routine/unbegun.ts';
+import { isSteps } from '../routine/noted.ts';
+import { nameOfSteps } from '../routine/unbegun.ts';
 import { Layout, type Region, type RegionOptions } from '../state/words.ts';
 import type {
   Channel,
