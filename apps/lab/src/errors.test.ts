@@ -1,5 +1,5 @@
 /** Whose mistake an error is: the user's, or the command's own. */
-import { ModelError } from '@shootdown/machine';
+import { LimitError, ModelError } from '@shootdown/machine';
 import { expect, it } from 'vitest';
 import { UsageError } from './arguments.ts';
 import { answerTo } from './errors.ts';
@@ -23,6 +23,8 @@ it.each<[string, unknown, string, number]>([
   ['that is no error', null, threw('null'), 10],
   ['without a stack', thrownAt(), threw('TypeError: x is null'), 10],
   ['in words of the command', new ModelError('step: no'), 'step: no', 10],
+  ['that is a limit of the model', new LimitError('wire: send: full'), 'wire: send: full', 2],
+  ['that such a one has led to', new ModelError('r: full', { cause: new LimitError('full') }), 'r: full', 2],
   ['of the command line', new UsageError('no flag'), 'no flag', 64],
 ])('an error %s while a module runs', (_, error, line, code) => {
   expect(answerTo(error, 'mine.mjs')).toEqual({ lines: [line], code });

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ModelError, thrown, ThrownError } from '@shootdown/machine';
+import { isLimit, ModelError, thrown, ThrownError } from '@shootdown/machine';
 import { UsageError } from './arguments.ts';
 import { ExitCode } from './exit-codes.ts';
 import { OutputError } from './output.ts';
@@ -57,6 +57,7 @@ export function answerTo(
 ): { readonly lines: readonly string[]; readonly code: number } {
   if (isUserError(error)) {
     if (error instanceof OutputError) return { lines: linesOf(error), code: ExitCode.outputFailed };
+    if (isLimit(error)) return { lines: linesOf(error), code: ExitCode.bounded };
     return { lines: linesOf(error), code: error instanceof UsageError ? ExitCode.usage : ExitCode.invalidInput };
   }
   const what = oneLine(thrown(error));

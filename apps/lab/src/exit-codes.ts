@@ -4,7 +4,7 @@ import type { MachineRun } from '@shootdown/topology';
 export const ExitCode = {
   /** Safe, or done. */
   ok: 0,
-  /** A bound was hit before the search was complete. */
+  /** A bound, or a limit of the model, was hit before the search or run was complete. */
   bounded: 2,
   /**
    * What the command line asks for is invalid: a name or file that is not there, a number out of range, a machine that

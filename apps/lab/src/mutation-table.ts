@@ -20,8 +20,8 @@ export function mutationTable(resolved: RequestedScenario, result: MutateResult)
 }
 
 function notSafe(resolved: RequestedScenario, { unchanged }: MutateResult): string[] {
-  const { verdict, property, stoppedBy } = unchanged;
-  const why = verdict === 'bounded' ? `stopped by ${stoppedBy ?? 'its bounds'}` : (property ?? '');
+  const { verdict, property, stoppedBy, limit } = unchanged;
+  const why = verdict === 'bounded' ? `stopped by ${limit ?? stoppedBy ?? 'its bounds'}` : (property ?? '');
   return [
     `${verdict.toUpperCase()} as it is (${why}): there is nothing to measure changes against.`,
     `npx shootdown explore ${scenarioWords(resolved)}`,
@@ -87,7 +87,7 @@ function outcome({ line, judgement }: JudgedMutant, memoryModel: string): string
     case 'no difference':
       return `no difference to any state${unordered(line, memoryModel)}${unmodelled(line)}`;
     case 'bounded':
-      return `BOUNDED: nothing broke before the search ended (${judgement.stoppedBy ?? 'its bounds'})`;
+      return `BOUNDED: nothing broke before the search ended (${judgement.property ?? judgement.stoppedBy ?? 'its bounds'})`;
   }
 }
 

@@ -13,8 +13,13 @@ export function verdictLine(result: ExploreResult, memoryModel: MemoryModel): st
     case 'violation':
       return `VIOLATION: ${oneLine(result.property ?? '')}`;
     case 'bounded':
-      return `BOUNDED: no violation within bounds (stopped by ${result.stoppedBy ?? 'its bounds'})`;
+      return `BOUNDED: no violation within bounds (stopped by ${stopper(result)})`;
   }
+}
+
+/** What has ended a search before it was complete. */
+function stopper({ stoppedBy, limit }: ExploreResult): string {
+  return limit === null ? (stoppedBy ?? 'its bounds') : `a limit of the model: ${oneLine(limit)}`;
 }
 
 function notTested({ scope }: ExploreResult): string {

@@ -5,7 +5,7 @@
  * What is reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a
  * shortest one and does not depend on how it was found.
  */
-import { refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
+import { isLimit, refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
 import { verifyAnew, verifyBuild } from './anew.ts';
 import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
@@ -59,7 +59,7 @@ interface Searched {
 
 /**
  * Searches a system exhaustively. Throws ModelError on options that do not go together, and on mistakes of the model
- * that show on the way (a routine that throws, a channel that overflows).
+ * that show on the way (a routine that throws). A limit of the model (a channel that is full) ends the search.
  */
 export async function explore(system: System, options: ExploreOptions = {}): Promise<ExploreResult> {
   const { pct, source } = options;
@@ -121,6 +121,7 @@ export async function searchBeside(
     statesByDepth: outcome.graph?.statesByLevel() ?? null,
     complete,
     stoppedBy: stopped,
+    limit: outcome.limit ?? null,
     seconds: watch.seconds,
     statesPerSecond: outcome.states / searchSeconds,
     bytesPerState: outcome.bytes / outcome.states,
@@ -206,8 +207,15 @@ async function searchSmall(plan: Plan, watch: Watch): Promise<Outcome | null> {
   return outcome.states >= SMALL_STATES_MAX ? null : outcome;
 }
 
-function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<Outcome> {
-  if (plan.workers > 1 && source !== undefined) return searchInWorkers(plan, source, watch);
+async function search(plan: Plan, { source }: ExploreOptions, watch: Watch): Promise<Outcome> {
+  if (plan.workers > 1 && source !== undefined) {
+    try {
+      return await searchInWorkers(plan, source, watch);
+    } catch (error) {
+      // How far a search comes to a limit does not depend on how many threads it has.
+      if (!isLimit(error)) throw error;
+    }
+  }
   return plan.search === 'dfs' ? searchDepthFirst(plan, watch) : searchLevels(plan, watch);
 }
 

@@ -1,5 +1,5 @@
 /** What the engines hand over when a search has ended, and the two drivers that run them in this thread. */
-import { ModelError, TabulatedExecutor, type System } from '@shootdown/machine';
+import { isLimit, ModelError, TabulatedExecutor, thrown, type System } from '@shootdown/machine';
 import { judgeLongRun } from './components.ts';
 import { shortestPath } from './counterexample.ts';
 import { DepthFirst } from './depth-first.ts';
@@ -24,6 +24,8 @@ export interface Outcome {
   /** Schedules to the nearest witnesses found, by property. */
   readonly witnesses: ReadonlyMap<string, readonly number[]>;
   readonly stopped: StopReason | null;
+  /** What the model cannot do, if that is why it has stopped. */
+  readonly limit?: string | undefined;
   readonly states: number;
   readonly transitions: number;
   readonly violatingTransitions: number;
@@ -76,11 +78,11 @@ export async function searchLevels(plan: Plan, watch: Watch): Promise<Outcome> {
       owners: 1,
     };
     const shard = new Shard(plan.model, executor, options);
-    const stopped = await guarded(reduction, () =>
+    const { stopped, limit } = await guarded(reduction, () =>
       runLevels(shard, plan, watch, new Staleness(breaks, () => reduction?.stale === true)),
     );
     if (isToBeginAgain(stopped, reduction)) continue;
-    return shardOutcome(plan.model, executor, reduction, shard, stopped);
+    return { ...shardOutcome(plan.model, executor, reduction, shard, stopped), limit };
   }
 }
 
@@ -102,16 +104,23 @@ function isDoubtful(reduction: Reduction | null): boolean {
   return reduction !== null && reduction.projects && reduction.stale;
 }
 
+/** How a search has ended. */
+interface Ended {
+  readonly stopped: Broken | null;
+  readonly limit?: string;
+}
+
 /**
- * A search that cannot have more memory ends there: what it has found so far stands. A state that has left out too much
- * may be none that can be, in which a routine throws: the search begins again.
+ * A search that cannot have more memory, or comes to a limit of the model, ends there: what it has found so far stands.
+ * A state that has left out too much may be none that can be, in which a routine throws: the search begins again.
  */
-async function guarded<T>(reduction: Reduction | null, run: () => Promise<T>): Promise<T | 'memory' | 'stale'> {
+async function guarded(reduction: Reduction | null, run: () => Promise<Broken | null>): Promise<Ended> {
   try {
-    return await run();
+    return { stopped: await run() };
   } catch (error) {
-    if (isOutOfMemory(error)) return 'memory';
-    if (error instanceof ModelError && isDoubtful(reduction)) return 'stale';
+    if (isOutOfMemory(error)) return { stopped: 'memory' };
+    if (error instanceof ModelError && isDoubtful(reduction)) return { stopped: 'stale' };
+    if (isLimit(error)) return { stopped: 'limit', limit: thrown(error) };
     throw error;
   }
 }
@@ -225,11 +234,11 @@ export async function searchDepthFirst(plan: Plan, watch: Watch): Promise<Outcom
       statesMax: plan.bounds.maxStates,
       reduction,
     });
-    const stopped = await guarded(reduction, () =>
+    const { stopped, limit } = await guarded(reduction, () =>
       runDepthFirst(search, plan, watch, new Staleness(breaks, () => reduction?.stale === true)),
     );
     if (isToBeginAgain(stopped, reduction)) continue;
-    return depthFirstOutcome(executor, reduction, search, stopped);
+    return { ...depthFirstOutcome(executor, reduction, search, stopped), limit };
   }
 }
 

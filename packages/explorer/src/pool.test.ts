@@ -33,7 +33,28 @@ const cases: readonly (readonly [
   ['interrupts', 'sc', 'violation', { all: true }],
   ['interrupts', 'tso', 'violation', { reduction: false }],
   ['crossfire', 'sc', 'violation', { all: true }],
+  ['limit', 'sc', 'bounded', {}],
 ];
+
+describe('a limit of the model', () => {
+  it.each<ExploreOptions>([{}, { reduction: false }, { search: 'dfs' }])('ends a search, with %j', async (options) => {
+    expect(await explore(await systemOf(sourceOf('limit', 'sc')), options)).toMatchObject({
+      verdict: 'bounded',
+      complete: false,
+      stoppedBy: 'limit',
+      limit: 'routine: body: step 0: store: watcher: more than one',
+      property: null,
+    });
+  });
+
+  it('says nothing of what was found before', async () => {
+    expect(await explore(await systemOf(sourceOf('limitAfterViolation', 'sc')))).toMatchObject({
+      verdict: 'violation',
+      property: 'nothing is stored',
+      limit: null,
+    });
+  });
+});
 
 describe('explore in worker threads', () => {
   it.each(cases)('%s on %s: %s, the same for 1 and 2 workers', async (variant, memoryModel, verdict, options) => {

@@ -39,7 +39,7 @@ export interface Bounds {
 
 /**
  * Why a search ended before it was complete. `messages`: a location of a weak memory had as many messages as it may
- * have.
+ * have. `limit`: another limit of the model, such as a channel that is full.
  */
 export type StopReason =
   | 'violation'
@@ -49,7 +49,8 @@ export type StopReason =
   | 'timeout'
   | 'memory'
   | 'cancelled'
-  | 'messages';
+  | 'messages'
+  | 'limit';
 
 /** How a worker thread builds the system, which itself cannot be sent: by loading a module of JavaScript. */
 export interface SystemSource {
@@ -181,6 +182,8 @@ export interface ExploreResult {
   /** Every reachable state was expanded. */
   readonly complete: boolean;
   readonly stoppedBy: StopReason | null;
+  /** If that is `limit`: which, and what can be done; else null. */
+  readonly limit: string | null;
   readonly seconds: number;
   readonly statesPerSecond: number;
   readonly bytesPerState: number;

@@ -1,5 +1,5 @@
 /** Worker threads: started, raced against their own end, and stopped. comlink carries the calls. */
-import { ModelError } from '@shootdown/machine';
+import { fromThread, ModelError } from '@shootdown/machine';
 import { releaseProxy, wrap, type Remote } from 'comlink';
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
@@ -37,12 +37,12 @@ export class WorkerThread {
     await this.#worker.terminate();
   }
 
-  /** A call that fails when the thread dies; errors cross threads as plain Errors that only keep their names. */
+  /** A call that fails when the thread dies. */
   protected async raced<T>(call: Promise<T>): Promise<T> {
     try {
       return await Promise.race([call, this.#gone]);
     } catch (error) {
-      throw error instanceof Error && error.name === 'ModelError' ? new ModelError(error.message) : error;
+      throw fromThread(error);
     }
   }
 }

@@ -5,6 +5,7 @@ import {
   atomicAdd,
   choose,
   defineOperation,
+  LimitError,
   load,
   operation,
   perform,
@@ -38,6 +39,24 @@ function storeBuffering(memoryModel, barrier = false) {
     reads: both,
     check: (read) => !both.every((word) => read(word) === 1),
   });
+  return builder.build();
+}
+
+/**
+ * Two stores, of which the model has no room for the second; `bad`: the first is one too many, as another run shows.
+ */
+function limit(memoryModel, bad = false) {
+  const builder = new SystemBuilder({ memoryModel });
+  const words = builder.region('words', 2);
+  builder.watch(words, (cx) => {
+    if (cx.read(words.at(0)) > 0 && cx.read(words.at(1)) > 0) throw new LimitError('watcher: more than one');
+  });
+  const body = routine('body', function* (me) {
+    yield* store(words.at(me), 1);
+    if (bad) yield* assertThat(false, 'nothing is stored');
+  });
+  builder.processor({ name: 'CPU0', tasks: [program(body, 0)] });
+  builder.processor({ name: 'CPU1', tasks: [program(body, 1)] });
   return builder.build();
 }
 
@@ -116,6 +135,8 @@ function interrupts(memoryModel, processors) {
 const systems = {
   storeBuffering,
   barrier: (memoryModel) => storeBuffering(memoryModel, true),
+  limit,
+  limitAfterViolation: (memoryModel) => limit(memoryModel, true),
   deadlock,
   interrupts: (memoryModel) => interrupts(memoryModel, 2),
   crossfire: (memoryModel) => interrupts(memoryModel, 3),

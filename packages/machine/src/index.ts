@@ -3,6 +3,8 @@ export {
   checkName,
   checkNearMisses,
   checkOptions,
+  fromThread,
+  inOtherWords,
   isLimit,
   keysOf,
   LimitError,

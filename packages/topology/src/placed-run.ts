@@ -5,7 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { cyclesOf, hashString, ModelError, withCosts } from '@shootdown/machine';
+import { cyclesOf, fromThread, hashString, withCosts } from '@shootdown/machine';
 import { architectures } from '@shootdown/mm';
 import { releaseProxy, wrap, type Remote } from 'comlink';
 import { PartRunner, type LinkState, type PartOptions, type PartState } from './part-runner.ts';
@@ -249,7 +249,7 @@ export class PlacedRun {
       return await act(placed.runs);
     } catch (error) {
       if (error instanceof WorkerLost) placed.lost = error.message;
-      else throw error instanceof Error && error.name === 'ModelError' ? new ModelError(error.message) : error;
+      else throw fromThread(error);
       return null;
     }
   }

@@ -181,7 +181,7 @@ function isScenario(value: unknown): value is Scenario {
 /** An error as one line; it begins with file and line of the module if its stack goes through one. */
 export function located(error: unknown): ModelError {
   const said = error instanceof Error ? error.message : String(error);
-  const plain = error instanceof Error && error.name !== 'ModelError' ? `${error.name}: ${said}` : said;
+  const plain = error instanceof Error && !/^(?:Model|Limit)Error$/.test(error.name) ? `${error.name}: ${said}` : said;
   if (/^[^\s:]+:\d+: /.test(said)) return new ModelError(said);
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     for (const [url, name] of loaded) {

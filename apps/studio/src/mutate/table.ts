@@ -90,7 +90,7 @@ export function cellOf(judgement: Judgement | undefined, done: boolean): Cell {
   const steps = schedule?.length ?? 0;
   if (witnessGone) return { look: 'witness', text: '◌', title: `a witness is gone: ${property ?? ''}` };
   if (result === 'bounded')
-    return { look: 'open', text: '?', title: `nothing broke before ${stoppedBy ?? 'its bounds'}` };
+    return { look: 'open', text: '?', title: `nothing broke before ${property ?? stoppedBy ?? 'its bounds'}` };
   if (result !== 'needed')
     return { look: 'safe', text: result === 'no difference' ? '=' : '·', title: `${result} here` };
   if (kind === 'crash') return { look: 'hot', text: '×', title: `the code breaks down: ${property ?? ''}` };

@@ -66,7 +66,8 @@ function coveredIn({ result }: Verdict): string {
     const many = result.interleavings === null ? '' : ` (${result.interleavings} of them)`;
     return `every interleaving${many} to depth ${result.depth}${bounds}`;
   }
-  if (result.verdict === 'bounded') return `part of the interleavings: stopped by ${result.stoppedBy ?? 'its bounds'}`;
+  if (result.verdict === 'bounded')
+    return `part of the interleavings: stopped by ${result.limit ?? result.stoppedBy ?? 'its bounds'}`;
   return `every interleaving to depth ${result.depth}${result.shortest ? '; no shorter counterexample' : ''}${bounds}`;
 }
 

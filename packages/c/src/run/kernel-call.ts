@@ -1,5 +1,5 @@
 /** Calls from C to the scenario's own code, and what that code does, each with the line of the file that it is of. */
-import { ModelError, type Dependencies, type Steps } from '@shootdown/machine';
+import { inOtherWords, ModelError, type Dependencies, type Steps } from '@shootdown/machine';
 import type { Value } from '../compile/code.ts';
 import type { FunctionType } from '../types/types.ts';
 import { fromResult, isSteps } from './boundary.ts';
@@ -61,6 +61,6 @@ export function* said<K extends object, T>(
     return yield* withLine(body(), text);
   } catch (error) {
     if (!(error instanceof ModelError) || error.message.includes(file)) throw error;
-    throw new ModelError(`${file}:${line}: ${error.message}`, { cause: error });
+    throw inOtherWords(`${file}:${line}: ${error.message}`, error);
   }
 }

@@ -1,5 +1,5 @@
 /** Judges one mutant: is the line needed? */
-import { Change, isLimit, ModelError, mutated, type Mutation, type System } from '@shootdown/machine';
+import { Change, ModelError, mutated, type Mutation, type System } from '@shootdown/machine';
 import { explore } from '../explore.ts';
 import type { Bounds, ExploreResult } from '../result.ts';
 import { takeAsVerified } from '../verify.ts';
@@ -26,16 +26,6 @@ export async function judge(
     found = await explore(changed, { bounds, interleavingsStatesMax: 0, ...(signal && { signal }) });
   } catch (error) {
     if (!(error instanceof ModelError) || !reached()) throw error;
-    // The model can say no more: that is no fault of the code.
-    if (isLimit(error))
-      return {
-        ...NOTHING_WRONG,
-        result: 'bounded',
-        property: error.message,
-        stoppedBy: null,
-        states: 0,
-        seconds: watch.seconds,
-      };
     // What no kernel could do, such as to follow a pointer to nowhere: the changed code breaks down.
     return {
       ...NOTHING_WRONG,
@@ -53,7 +43,9 @@ export async function judge(
     );
   const { verdict, property, kind, schedule, states, stoppedBy } = found;
   const rest = { states, stoppedBy: verdict === 'bounded' ? stoppedBy : null };
-  if (verdict === 'bounded') return { ...NOTHING_WRONG, ...rest, result: 'bounded', seconds: watch.seconds };
+  // What the model cannot do is no fault of the code.
+  if (verdict === 'bounded')
+    return { ...NOTHING_WRONG, ...rest, result: 'bounded', property: found.limit, seconds: watch.seconds };
   if (verdict !== 'safe') {
     const witnessGone = kind === 'sometimes';
     return { result: 'needed', property, kind, witnessGone, schedule, ...rest, seconds: watch.seconds };

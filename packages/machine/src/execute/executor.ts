@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { LimitError, ModelError, printable, thrown, ThrownError } from '../state/errors.ts';
+import { inOtherWords, LimitError, ModelError, printable, thrown, ThrownError } from '../state/errors.ts';
 import {
   BLOCKED,
   type Message,
@@ -326,12 +326,12 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   /** What went wrong in an operation, with the routine and step that performed it. */
   #blamed(error: unknown, address: number, op: Operation): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
-    if (said.startsWith('routine: ')) return new ModelError(said, { cause: error });
+    if (said.startsWith('routine: ')) return inOtherWords(said, error);
     const routine = this.stackOf(this.processor).at(-1) ?? '?';
     const step = this.routines.stepsAt(address);
-    return new ModelError(
+    return inOtherWords(
       `routine: ${routine}: ${step === null ? '' : `step ${step}: `}${op.label ?? op.definition.name}: ${said}`,
-      { cause: error },
+      error,
     );
   }
 

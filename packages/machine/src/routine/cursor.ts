@@ -3,7 +3,7 @@
  *
  * Nodes (`nodes.ts`) and actors both walk it with the {@link RoutineCursor} below, so that they agree by construction.
  */
-import { ModelError, printable, thrown } from '../state/errors.ts';
+import { inOtherWords, ModelError, printable, thrown } from '../state/errors.ts';
 import { canonicalJson, hashExtend, hashName, hashString, type Hash64 } from '../state/hash.ts';
 import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
 import { beginCalls } from './replacing.ts';
@@ -316,7 +316,7 @@ export class RoutineCursor {
 
   #blamed(error: unknown): ModelError {
     const said = error instanceof ModelError ? error.message : `threw ${thrown(error)}`;
-    return new ModelError(said.startsWith('routine: ') ? said : `${this.at}: ${said}`, { cause: error });
+    return inOtherWords(said.startsWith('routine: ') ? said : `${this.at}: ${said}`, error);
   }
 
   #noteIdle(left: readonly Noted[]): void {

@@ -3,14 +3,16 @@
  * `component: operation: reason (value)`; a front end prints that line and nothing else.
  */
 export class ModelError extends Error {
-  override readonly name = 'ModelError';
+  override readonly name: string = 'ModelError';
 }
 
 /**
  * A limit of the model itself, which says nothing of the code that meets it: so many translations of a page, so many
  * messages on a channel.
  */
-export class LimitError extends ModelError {}
+export class LimitError extends ModelError {
+  override readonly name = 'LimitError';
+}
 
 /**
  * What happens without any operation (a delivery, a drain, an event of a component) has thrown something of its own: a
@@ -22,6 +24,18 @@ export class ThrownError extends ModelError {}
 export function isLimit(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof LimitError) return true;
   return false;
+}
+
+/** What an error says in its place, with more words. A limit stays one. */
+export function inOtherWords(message: string, cause: unknown): ModelError {
+  return isLimit(cause) ? new LimitError(message, { cause }) : new ModelError(message, { cause });
+}
+
+/** An error of another thread: on its way it keeps its name and its message alone. */
+export function fromThread(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof ModelError) return error;
+  if (error.name === 'LimitError') return new LimitError(error.message);
+  return error.name === 'ModelError' ? new ModelError(error.message) : error;
 }
 
 /** The message of whatever was thrown: anything can be. */
