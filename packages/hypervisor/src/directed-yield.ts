@@ -4,7 +4,7 @@
  * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_vcpu_on_spin(), kvm_vcpu_eligible_for_directed_yield(), kvm_vcpu_yield_to();
  * and arch/x86/kvm/vmx/vmx.c: handle_pause(), grow_ple_window(), shrink_ple_window().
  */
-import type { Message, OperationContext } from '@shootdown/machine';
+import { messageFor, type Message, type OperationContext } from '@shootdown/machine';
 import { HypervisorCounter } from './exits.ts';
 import {
   KVM_DEFAULT_PLE_WINDOW_GROW,
@@ -15,6 +15,7 @@ import {
   type VmVcpu,
 } from './vm.ts';
 
+const yieldToMessage = messageFor((vcpu: number) => ({ type: 'yield_to', vcpu }));
 const YIELD: Message = { type: 'yield' };
 
 /**
@@ -83,7 +84,7 @@ function kvm_vcpu_eligible_for_directed_yield(cx: OperationContext, { words }: V
 function kvm_vcpu_yield_to(cx: OperationContext, mine: Placement, target: VmVcpu): void {
   const its = target.placement as Placement;
   cx.count(HypervisorCounter.directedYieldAttempted);
-  cx.send(its.host, { type: 'yield_to', vcpu: its.index });
+  cx.send(its.host, yieldToMessage(its.index));
   if (mine.host !== its.host) cx.send(mine.host, YIELD);
   if (cx.read(target.words.ready) === 0) cx.count(HypervisorCounter.directedYieldSuccessful);
 }

@@ -44,6 +44,8 @@ export function exitCounter(reason: string): string {
 
 /** Books an exit on the processor of the step. */
 export function bookExit(cx: OperationContext, reason: string): void {
-  cx.count(exitCounter(reason));
+  cx.count(COUNTERS.get(reason) ?? exitCounter(reason));
   cx.spend(COSTS[reason as AnyExitReason]);
 }
+
+const COUNTERS = new Map<string, string>(EXIT_REASONS.map((reason) => [reason, exitCounter(reason)]));

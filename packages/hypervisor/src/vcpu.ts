@@ -176,6 +176,8 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
 }
 
 const exitMessage = messageFor((reason: ExitReason) => ({ type: 'exit', reason }));
+const blockMessage = messageFor((vcpu: number) => ({ type: 'block', vcpu }));
+const wakeMessage = messageFor((vcpu: number) => ({ type: 'wake', vcpu }));
 
 const HANDLED: Message = { type: 'handled' };
 
@@ -241,7 +243,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       cx.write(me.words.ready, preempted ? 1 : 0);
       if (preempted && me.processor >= 0)
         cx.write(me.words.preempted_in_kernel, cx.operationOf(me.processor)?.definition.user === true ? 0 : 1);
-      if (!preempted && me.placement) cx.send(me.placement.host, { type: 'block', vcpu: me.placement.index });
+      if (!preempted && me.placement) cx.send(me.placement.host, blockMessage(me.placement.index));
     },
     sched_in(cx) {
       cx.count(HypervisorCounter.schedIn);
@@ -257,7 +259,7 @@ function exitEffects({ of, entry = 'atomic' }: VcpuOptions, member: () => VmVcpu
       const me = member();
       if (!me) return;
       cx.write(me.words.ready, 1);
-      if (me.placement) cx.send(me.placement.host, { type: 'wake', vcpu: me.placement.index });
+      if (me.placement) cx.send(me.placement.host, wakeMessage(me.placement.index));
     },
   };
 }

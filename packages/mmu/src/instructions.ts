@@ -41,7 +41,8 @@ import {
 const CHANNEL_CAPACITY = 16;
 
 // Sent over and over, so one object each.
-const invlpgMessage = messageFor((vpn: number) => ({ type: 'invlpg', vpn }));
+/** By page: what INVLPG sends, and what it is called. */
+const invlpgs = new Map<number, { readonly message: Message; readonly label: string }>();
 const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
 const loadRootMessage = messageFor((root: number, asid: number, noflush: number) => ({
   type: 'load_root',
@@ -189,7 +190,10 @@ export abstract class MmuInstructions {
 
   /** INVLPG. */
   *invlpg(vpn: number): Steps {
-    yield this.#tell(INVLPG, invlpgMessage(vpn), `invlpg(0x${vpn.toString(16)})`);
+    let invlpg = invlpgs.get(vpn);
+    if (invlpg === undefined)
+      invlpgs.set(vpn, (invlpg = { message: { type: 'invlpg', vpn }, label: `invlpg(0x${vpn.toString(16)})` }));
+    yield this.#tell(INVLPG, invlpg.message, invlpg.label);
   }
 
   /** INVPCID type 1: everything of one address space but global entries. */

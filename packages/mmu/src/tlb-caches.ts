@@ -110,7 +110,7 @@ export class TlbCaches {
     }
     for (let vpn = flush.vpn; vpn < flush.vpn + flush.pages; vpn++)
       this.#flushPage(cx, vpn === flush.vpn ? flush : { ...flush, vpn }, vpid);
-    if (flush.everyTable) this.#tables.flush(cx, { ...flush, scope: 'asid' }, vpid);
+    if (flush.everyTable) this.#tables.flush(cx, flush, vpid, 'asid');
   }
 
   #flushPage(cx: OperationContext, flush: Flush, vpid: number): void {

@@ -107,11 +107,14 @@ export class TlbWords {
     );
   }
 
-  /** Drops what a flush asks for. Returns the number of entries dropped. */
-  flush(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID): number {
+  /**
+   * Drops what a flush asks for. Returns the number of entries dropped.
+   * @param scope default: that of the flush
+   */
+  flush(cx: OperationContext, flush: Flush, vpid: number = ANY_VPID, scope: Flush['scope'] = flush.scope): number {
     let dropped = 0;
     for (let set = 0; set < this.#sets; set++)
-      dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush, vpid);
+      dropped += this.#flushSet(cx, this.#region.base + set * this.#ways * WORDS_PER_ENTRY, flush, vpid, scope);
     return dropped;
   }
 
@@ -125,7 +128,7 @@ export class TlbWords {
     for (const size of this.#sizes) {
       const page = this.#pageOf(flush.vpn, size);
       const set = this.#baseOf(page);
-      if (this.#mayHold(cx, set, page | 0)) dropped += this.#flushSet(cx, set, flush, vpid);
+      if (this.#mayHold(cx, set, page | 0)) dropped += this.#flushSet(cx, set, flush, vpid, flush.scope);
     }
     return dropped;
   }
@@ -137,7 +140,7 @@ export class TlbWords {
     return false;
   }
 
-  #flushSet(cx: OperationContext, set: number, flush: Flush, vpid: number): number {
+  #flushSet(cx: OperationContext, set: number, flush: Flush, vpid: number, scope: Flush['scope']): number {
     let kept = 0;
     let dropped = 0;
     for (let way = 0; way < this.#ways; way++) {
@@ -145,7 +148,7 @@ export class TlbWords {
       const low = cx.read(at);
       const high = cx.read(at + 1);
       if ((high & VALID) === 0) break;
-      if (this.#covered(low, high, flush, vpid)) {
+      if (this.#covered(low, high, flush, vpid, scope)) {
         dropped++;
         continue;
       }
@@ -156,15 +159,15 @@ export class TlbWords {
     return dropped;
   }
 
-  #covered(low: number, high: number, flush: Flush, vpid: number): boolean {
+  #covered(low: number, high: number, flush: Flush, vpid: number, scope: Flush['scope']): boolean {
     if (vpid !== ANY_VPID && (high & ~(VALID | GLOBAL | (3 << SIZE_SHIFT))) >>> this.#vpidShift !== vpid) return false;
     if ((high & GLOBAL) !== 0 && !flush.global) return false;
-    if (flush.scope === 'all' || flush.scope === 'non-global') return true;
+    if (scope === 'all' || scope === 'non-global') return true;
     const sameSpace =
       flush.asid < 0 ||
       (high & this.#pcidMask) >>> ASID_SHIFT === flush.asid ||
       ((high & GLOBAL) !== 0 && flush.global);
-    if (!sameSpace || flush.scope === 'asid') return sameSpace;
+    if (!sameSpace || scope === 'asid') return sameSpace;
     const page = this.#pageOf(flush.vpn, ((high >>> SIZE_SHIFT) & 3) as PageSize);
     return (page | 0) === low && ((page / LOW_WORD) & VPN_HIGH_MASK) === (high & VPN_HIGH_MASK);
   }

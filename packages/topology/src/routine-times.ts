@@ -7,6 +7,9 @@ import type { Executor, Operation, Processor, TimedStep } from '@shootdown/machi
 /** Called when a routine has returned. */
 export type OnRoutine = (routine: string, processor: number, cycles: number) => void;
 
+/** The stack of a handler that has returned. */
+const NOTHING: readonly string[] = [];
+
 interface Entered {
   readonly name: string;
   readonly cycles: number;
@@ -21,15 +24,14 @@ interface Seen {
 export class RoutineTimes {
   readonly #executor: Executor;
   readonly #onRoutine: OnRoutine;
-  /** By word of the routine: the stack seen last, and when each of its routines was entered. */
-  readonly #seen = new Map<number, Seen>();
-  /** What was looked at last. */
-  #lastAddress = -1;
-  #last: Seen | undefined;
+  /** By word of the routine, counted from the first: the stack seen last, and when each routine was entered. */
+  readonly #seen: (Seen | undefined)[] = [];
+  readonly #first: number;
 
   constructor(executor: Executor, onRoutine: OnRoutine) {
     this.#executor = executor;
     this.#onRoutine = onRoutine;
+    this.#first = Math.min(...executor.system.processors.map(({ taskBase }) => taskBase));
   }
 
   /** Takes note of a step. */
@@ -40,15 +42,14 @@ export class RoutineTimes {
     const top = this.#executor.topAddress(processor);
     // A handler that has returned is off its word: what it had entered ends with it.
     if (processor.interruptAddress >= 0 && top !== processor.interruptAddress)
-      this.#update(processor.interruptAddress, [], end, choice.processor);
+      this.#update(processor.interruptAddress, NOTHING, end, choice.processor);
     this.#update(top, this.#executor.stackOf(choice.processor), end, choice.processor);
   }
 
   #update(address: number, stack: readonly string[], now: number, processor: number): void {
-    const seen = this.#at(address);
+    const seen = this.#seen[address - this.#first];
     if (seen === undefined) {
-      this.#last = { stack, entered: stack.map((name) => ({ name, cycles: now })) };
-      this.#seen.set(address, this.#last);
+      this.#seen[address - this.#first] = { stack, entered: stack.map((name) => ({ name, cycles: now })) };
       return;
     }
     if (seen.stack === stack) return;
@@ -61,14 +62,6 @@ export class RoutineTimes {
     }
     for (let i = common; i < stack.length; i++) entered.push({ name: stack[i] as string, cycles: now });
     seen.stack = stack;
-  }
-
-  #at(address: number): Seen | undefined {
-    if (address !== this.#lastAddress) {
-      this.#lastAddress = address;
-      this.#last = this.#seen.get(address);
-    }
-    return this.#last;
   }
 }
 

@@ -21,8 +21,8 @@ import type { LinkEnd, LinkMessage } from './device-link.ts';
 import { GracePeriods } from './grace-periods.ts';
 import { RoutineTimes, type OnRoutine } from './routine-times.ts';
 import { PHASE_PREFIX, type Topology } from './schema.ts';
-import { TimeSeries } from './series.ts';
-import { StealTimes } from './steal-times.ts';
+import { TimeSeries, type CounterSeries } from './series.ts';
+import { STEAL_COUNTERS, StealTimes } from './steal-times.ts';
 import { waitingIn } from './waiting.ts';
 
 /** Counters of one phase: per counter, per processor. */
@@ -123,6 +123,15 @@ const SKEW_CYCLES = 30_000;
 
 const START_UP = 'start-up';
 
+/** Where a counter is booked: by processor, in this phase and in the whole run, and over time. */
+interface Book {
+  readonly inPhase: number[];
+  readonly total: number[];
+  readonly series: CounterSeries;
+  /** It says when vCPUs wait for their CPU. */
+  readonly steals: boolean;
+}
+
 /** A run under way: advance it in portions, read the result at any time. */
 export class MachineRunner {
   readonly #machine: Runnable;
@@ -132,6 +141,8 @@ export class MachineRunner {
   /** Named by the description, which may call a phase `constructor`. */
   readonly #phases: Record<string, Record<string, number[]>> = named();
   readonly #total: Record<string, number[]> = named();
+  /** Where what is counted in this phase is booked, by counter. */
+  readonly #books = new Map<string, Book>();
   readonly #schedule: number[] = [];
   readonly #times: RoutineTimes | null;
   readonly #steal: StealTimes | null;
@@ -265,20 +276,31 @@ export class MachineRunner {
   }
 
   #count(processor: number, counter: string, amount: number): void {
+    const book = this.#books.get(counter) ?? this.#bookOf(counter);
+    if (book === null) return;
+    if (book.steals) this.#steal?.counted(processor, counter);
+    book.inPhase[processor] = (book.inPhase[processor] as number) + amount;
+    book.total[processor] = (book.total[processor] as number) + amount;
+    this.#series.add(book.series, this.#now, amount);
+  }
+
+  /** Where a counter is booked from now on. Null: it says that a phase begins. */
+  #bookOf(counter: string): Book | null {
     if (counter.startsWith(PHASE_PREFIX)) {
       this.#phase = counter.slice(PHASE_PREFIX.length);
       this.#phases[this.#phase] ??= named();
-      return;
+      this.#books.clear();
+      return null;
     }
-    this.#steal?.counted(processor, counter);
-    this.#book((this.#phases[this.#phase] ??= named()), counter, processor, amount);
-    this.#book(this.#total, counter, processor, amount);
-    this.#series.add(counter, this.#now, amount);
-  }
-
-  #book(into: Record<string, number[]>, counter: string, processor: number, amount: number): void {
-    const row = (into[counter] ??= this.#machine.system.processors.map(() => 0));
-    row[processor] = (row[processor] ?? 0) + amount;
+    const none = (): number[] => this.#machine.system.processors.map(() => 0);
+    const book: Book = {
+      inPhase: ((this.#phases[this.#phase] ??= named())[counter] ??= none()),
+      total: (this.#total[counter] ??= none()),
+      series: this.#series.of(counter),
+      steals: STEAL_COUNTERS.has(counter),
+    };
+    this.#books.set(counter, book);
+    return book;
   }
 }
 

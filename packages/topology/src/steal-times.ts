@@ -9,6 +9,13 @@ import type { AssembledMachine } from './assemble.ts';
 
 const RUNNING = -1;
 
+/** What is counted when a vCPU begins or ends to wait for its CPU. */
+export const STEAL_COUNTERS: ReadonlySet<string> = new Set([
+  HypervisorCounter.schedOut,
+  HypervisorCounter.woken,
+  HypervisorCounter.schedIn,
+]);
+
 /** Watches the scheduler of a host. One object per run. */
 export class StealTimes {
   readonly #cycles: number[];
@@ -25,11 +32,9 @@ export class StealTimes {
     }
   }
 
-  /** Takes note of an event that was counted. */
+  /** Takes note of an event that was counted: one of {@link STEAL_COUNTERS}. */
   counted(processor: number, counter: string): void {
-    if (counter === HypervisorCounter.schedOut || counter === HypervisorCounter.woken)
-      this.#heard.push({ processor, waits: true });
-    else if (counter === HypervisorCounter.schedIn) this.#heard.push({ processor, waits: false });
+    this.#heard.push({ processor, waits: counter !== HypervisorCounter.schedIn });
   }
 
   /** Takes note of when it happened. */

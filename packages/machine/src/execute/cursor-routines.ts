@@ -18,20 +18,19 @@ const SILENT: readonly Mark[] = [];
 export class CursorRoutines implements RoutineKeeper {
   said = SILENT;
   readonly #kept: Kept;
-  /** By address of the routine's word. */
-  readonly #cursors = new Map<number, RoutineCursor>();
+  /** The words of routines are close together, from this one on. */
+  readonly #first: number;
+  /** By word of the routine. */
+  readonly #cursors: (RoutineCursor | undefined)[] = [];
   readonly #contents = new ContentHashes();
-  /** What was asked for last: mostly the next question is about the same routine. */
-  #lastAddress = -1;
-  #last: RoutineCursor | undefined;
 
   constructor(kept: Kept) {
     this.#kept = kept;
+    this.#first = Math.min(...kept.system.processors.map(({ taskBase }) => taskBase));
   }
 
   begin(): void {
-    this.#cursors.clear();
-    this.#lastAddress = -1;
+    this.#cursors.length = 0;
   }
 
   start(address: number, program: number): void {
@@ -43,12 +42,11 @@ export class CursorRoutines implements RoutineKeeper {
 
   clear(address: number): void {
     this.#kept.store.writeInterned(address, 0, this.#contents);
-    this.#cursors.delete(address);
-    this.#lastAddress = -1;
+    this.#cursors[address - this.#first] = undefined;
   }
 
   swap(a: number, b: number): void {
-    const [first, second] = [this.#cursors.get(a), this.#cursors.get(b)] as [RoutineCursor, RoutineCursor];
+    const [first, second] = [this.#at(a), this.#at(b)] as [RoutineCursor, RoutineCursor];
     this.#put(a, second);
     this.#put(b, first);
   }
@@ -73,20 +71,15 @@ export class CursorRoutines implements RoutineKeeper {
   }
 
   settle(): void {
-    for (const [address, cursor] of this.#cursors) this.#write(address, cursor);
+    this.#cursors.forEach((cursor, place) => cursor && this.#write(this.#first + place, cursor));
   }
 
   #at(address: number): RoutineCursor | undefined {
-    if (address !== this.#lastAddress) {
-      this.#lastAddress = address;
-      this.#last = this.#cursors.get(address);
-    }
-    return this.#last;
+    return this.#cursors[address - this.#first];
   }
 
   #put(address: number, cursor: RoutineCursor): void {
-    this.#cursors.set(address, cursor);
-    this.#lastAddress = -1;
+    this.#cursors[address - this.#first] = cursor;
     this.#write(address, cursor);
   }
 

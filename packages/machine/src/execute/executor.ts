@@ -14,11 +14,20 @@ import {
   type Replacements,
 } from '../routine/operation.ts';
 import { synchronousChannel } from '../system/system.ts';
-import type { Channel, Choice, Component, Processor, SynchronousChannel, System } from '../system/specs.ts';
+import type {
+  Channel,
+  Choice,
+  Component,
+  Effect,
+  Processor,
+  Spontaneous,
+  SynchronousChannel,
+  System,
+} from '../system/specs.ts';
 import { symmetricSeeds, watchedWords, weakOptions } from '../system/system-words.ts';
 import { isWord, WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
-import type { ComponentKeeper, Kept, RoutineKeeper } from './keepers.ts';
+import { EMITTED_TYPES, type ComponentKeeper, type Kept, type Output, type RoutineKeeper } from './keepers.ts';
 import { MessageTable, NO_MESSAGE } from './message-table.ts';
 import { Reports } from './reports.ts';
 import { StoreBuffers } from './store-buffers.ts';
@@ -240,7 +249,7 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   }
 
   /** True if something has to wait for older stores of the processor that it stops or interrupts. */
-  mustDrain({ drained, toComponent }: { readonly drained?: boolean; readonly toComponent: number }): boolean {
+  mustDrain({ drained, toComponent }: Pick<Channel | Spontaneous, 'drained' | 'toComponent'>): boolean {
     if (drained !== true) return false;
     const component = this.system.components[toComponent] as Component;
     const processor = this.system.processors[processorOf(component)];
@@ -533,12 +542,16 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   protected stepComponent(component: Component, message: number): boolean {
     const outputs = this.components.step(component, message);
     if (outputs === null) return false;
-    for (const output of outputs) this.applyOutput(component, output);
+    for (let i = 0; i < outputs.length; i++) this.#applyOutput(component, outputs[i] as Output);
     return true;
   }
 
   /** Applies one emitted event of a component. */
-  protected applyOutput(component: Component, event: Message): void {
+  #applyOutput(component: Component, { event, effect }: Output): void {
+    if (effect !== undefined) {
+      this.#applyEffect(component, event, effect);
+      return;
+    }
     const emitted = event as unknown as Emitted;
     switch (emitted.type) {
       case 'send':
@@ -557,19 +570,16 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
       case 'give':
         this.#tasks.give(component, emitted.to, emitted.slot, emitted.into);
         return;
-      default:
-        this.#applyEffect(component, event);
+      default: {
+        const known = [...EMITTED_TYPES, ...Object.keys(component.effects ?? {})];
+        throw new ModelError(
+          `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
+        );
+      }
     }
   }
 
-  #applyEffect(component: Component, event: Message): void {
-    const effect = component.effects?.[event.type];
-    if (!effect) {
-      const known = ['send', 'interrupt', 'switch', 'migrate', 'give', ...Object.keys(component.effects ?? {})];
-      throw new ModelError(
-        `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
-      );
-    }
+  #applyEffect(component: Component, event: Message, effect: Effect): void {
     const outer = this.#sender;
     this.#sender = component.index;
     this.weak?.beginEffect();

@@ -5,7 +5,7 @@
  * has answered. An executor is one of each, and says itself what a step means.
  */
 import type { Mark, Message, Operation } from '../routine/operation.ts';
-import type { Component, System } from '../system/specs.ts';
+import type { Component, Effect, System } from '../system/specs.ts';
 import type { WordStore } from '../state/words.ts';
 import type { MessageTable } from './message-table.ts';
 
@@ -43,6 +43,21 @@ export interface RoutineKeeper {
   settle(): void;
 }
 
+/** What a component emits, and what that does to the shared state; undefined: the executor itself understands it. */
+export interface Output {
+  readonly event: Message;
+  readonly effect: Effect | undefined;
+}
+
+/** What the executor understands of what components emit. */
+export const EMITTED_TYPES: readonly string[] = ['send', 'interrupt', 'switch', 'migrate', 'give'];
+
+/** An emitted event, with its effect looked up. */
+export function outputOf({ effects = {} }: Component, event: Message): Output {
+  const { type } = event;
+  return { event, effect: !EMITTED_TYPES.includes(type) && Object.hasOwn(effects, type) ? effects[type] : undefined };
+}
+
 /** How components keep their states. */
 export interface ComponentKeeper {
   /** Puts all of them into their first state. */
@@ -50,7 +65,7 @@ export interface ComponentKeeper {
   /** Whether a component would take a message now. */
   accepts(component: Component, message: number): boolean;
   /** Gives it a message: what it emits, or null if it does not accept it. */
-  step(component: Component, message: number): readonly Message[] | null;
+  step(component: Component, message: number): readonly Output[] | null;
   /** The tag test on its present state. */
   hasTag(component: number, tag: string): boolean;
   /** Whether the processor behind it, or of which it is the gate, may execute. */

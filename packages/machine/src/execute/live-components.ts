@@ -1,6 +1,6 @@
 /** Components as XState actors. */
 import { ContentIds } from './content-ids.ts';
-import { EXECUTES_TAG, type ComponentKeeper, type Kept } from './keepers.ts';
+import { EXECUTES_TAG, outputOf, type ComponentKeeper, type Kept, type Output } from './keepers.ts';
 import { inspection, startActor, throwIfFailed, type Inspector } from './live-actors.ts';
 import type { Message } from '../routine/operation.ts';
 import { hashString } from '../state/hash.ts';
@@ -38,14 +38,14 @@ export class LiveComponents implements ComponentKeeper {
     return accepts(this.#snapshotOf(index), this.#kept.messages.at(message));
   }
 
-  step(component: Component, message: number): readonly Message[] | null {
+  step(component: Component, message: number): readonly Output[] | null {
     if (!this.accepts(component, message)) return null;
     const actor = this.actorOf(component.index);
     const before = this.#snapshotOf(component.index);
     const event = this.#kept.messages.at(message);
     this.#emitted = [];
     actor.send(event);
-    const outputs = this.#emitted;
+    const outputs = this.#emitted.map((emitted) => outputOf(component, emitted));
     throwIfFailed(actor, `component: ${component.name}: ${event.type} in ${contentOf(before)}`);
     this.#remember(component);
     return outputs;

@@ -1,5 +1,5 @@
 /** Components as tables: XState is asked once per state and message. */
-import { EXECUTES_TAG, type ComponentKeeper, type Kept } from './keepers.ts';
+import { EXECUTES_TAG, outputOf, type ComponentKeeper, type Kept, type Output } from './keepers.ts';
 import { ModelError } from '../state/errors.ts';
 import { canonicalJson, hashString } from '../state/hash.ts';
 import type { Message } from '../routine/operation.ts';
@@ -9,7 +9,7 @@ import { accepts, contentOf, PureStepper, type AnyMachineSnapshot, type PureStep
 
 interface Cell {
   readonly next: number;
-  readonly outputs: readonly Message[];
+  readonly outputs: readonly Output[];
 }
 
 /** What a component does with a message it does not accept. */
@@ -81,7 +81,7 @@ export class TabulatedComponents implements ComponentKeeper {
     return this.#cell(component, message) !== REFUSED;
   }
 
-  step(component: Component, message: number): readonly Message[] | null {
+  step(component: Component, message: number): readonly Output[] | null {
     const cell = this.#cell(component, message);
     if (cell === REFUSED) return null;
     this.#kept.store.writeInterned(component.address, cell.next, this.#states.hashes);
@@ -154,7 +154,7 @@ export class TabulatedComponents implements ComponentKeeper {
     if (answer === null) return REFUSED;
     return {
       next: this.#states.intern(component.index, answer.snapshot, state, messageId),
-      outputs: answer.emitted as readonly unknown[] as readonly Message[],
+      outputs: answer.emitted.map((event) => outputOf(component, event as unknown as Message)),
     };
   }
 

@@ -391,6 +391,8 @@ const RETURN = 2 ** 40;
 const VOID = hashString('undefined');
 const NUMBER = hashString('number');
 const JSON_DATA = 'data ';
+const TRUE = hashString(`${JSON_DATA}true`);
+const FALSE = hashString(`${JSON_DATA}false`);
 
 /** A content that does not depend on the history, made the program's own. */
 function underSeed(content: Hash64, seed: Hash64): Hash64 {
@@ -405,6 +407,7 @@ function hashWith(hash: Hash64, content: Hash64): Hash64 {
 function contentOf(value: unknown): Hash64 | null {
   if (value === undefined) return VOID;
   if (typeof value === 'number') return hashExtend(NUMBER, value);
+  if (typeof value === 'boolean') return value ? TRUE : FALSE;
   return isData(value) ? hashString(JSON_DATA + canonicalJson(value)) : null;
 }
 
@@ -426,5 +429,5 @@ function isOperation(value: Operation | Mark): value is Operation {
 }
 
 function isIterator(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'next' in value && typeof value.next === 'function';
+  return typeof value === 'object' && value !== null && typeof (value as { next?: unknown }).next === 'function';
 }

@@ -127,9 +127,10 @@ export interface Message {
 export function messageFor<A extends readonly (string | number)[]>(
   make: (...args: A) => Message,
 ): (...args: A) => Message {
-  const messages = new Map<string, Message>();
+  const messages = new Map<string | number | undefined, Message>();
   return (...args) => {
-    const key = args.join();
+    // One argument is a key by itself, and needs no text.
+    const key = args.length === 1 ? args[0] : args.join();
     let message = messages.get(key);
     if (!message) messages.set(key, (message = make(...args)));
     return message;

@@ -90,4 +90,21 @@ describe('cache lines', () => {
     };
     expect(busy([adds, adds], { ...CACHES, cpus: [1, 1] })).toEqual([200, 0]);
   });
+
+  test('are known of every CPU, however many there are', () => {
+    const writes: Body = function* (word) {
+      yield* atomicAdd(word(0), 1);
+      yield* later();
+      yield* atomicAdd(word(0), 1);
+    };
+    const readsTwice: Body = function* (word) {
+      yield* work('compute');
+      yield* load(word(0));
+      yield* load(word(0));
+    };
+    const compute = 100 * 1000;
+    // Two readers 32 apart: each has its own copy, and the writer takes both away.
+    const far = { ...CACHES, cpus: [1, 40, 8], transfer: () => 100 };
+    expect(busy([writes, readsTwice, readsTwice], far)).toEqual([200 + compute + 100, 1000 + 100, 1000 + 200]);
+  });
 });

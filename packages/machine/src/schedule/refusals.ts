@@ -54,7 +54,7 @@ export class Refusals {
     const count = ((this.#count[choice] as number) + 1) | 0;
     this.#count[choice] = count;
     if (reads === null) this.#unknown.push(choice);
-    else for (const address of reads) this.#watch(this.#watchersOf(address), choice, count);
+    else for (let i = 0; i < reads.length; i++) this.#watch(this.#watchersOf(reads[i] as number), choice, count);
   }
 
   /** It may be asked again. */

@@ -6,7 +6,7 @@
  * processor takes it between two operations.
  */
 import { checkOptions } from '../state/errors.ts';
-import { cyclesOf } from './cost.ts';
+import { cyclesOf, type Cost } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { CacheLines } from './cache-lines.ts';
 import { ChoiceQueue } from './choice-queue.ts';
@@ -24,6 +24,12 @@ const LATER = -2;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
 
+/** What it costs to perform an operation, and bytes that it brings into the cache besides its words. */
+interface Price {
+  readonly cycles: number;
+  readonly traffic: number;
+}
+
 /** Runs an executor (from its present state) in virtual time, to the end. */
 export function runVirtualTime(executor: Executor, options: VirtualTimeOptions): VirtualTimeRun {
   const scheduler = new VirtualTimeScheduler(executor, options);
@@ -36,7 +42,8 @@ export class VirtualTimeScheduler {
   readonly #executor: Executor;
   readonly #system: System;
   readonly #options: VirtualTimeOptions;
-  readonly #costs: ReadonlyMap<string, number>;
+  /** By entry of the cost table. */
+  readonly #prices = new Map<string, Price>();
   readonly #defaultCost: number;
   readonly #isOver: EndOfRun;
   readonly #clock: number[];
@@ -90,7 +97,7 @@ export class VirtualTimeScheduler {
     this.#system = executor.system;
     this.#options = options;
     const { processors, channels, spontaneous, choices } = this.#system;
-    this.#costs = new Map(Object.entries(options.costs.costs).map(([name, { cycles }]) => [name, cycles]));
+    this.#lines = options.caches ? new CacheLines(this.#system.layout.lines(), options.caches) : null;
     this.#defaultCost = cyclesOf(options.costs, 'default');
     this.#isOver = new EndOfRun(executor, options);
     this.#clock = processors.map((_, i) => options.firstCycles?.[i] ?? 0);
@@ -114,7 +121,6 @@ export class VirtualTimeScheduler {
         this.#sent(channel.index, 0);
       }
     }
-    this.#lines = options.caches ? new CacheLines(this.#system.layout.lines(), options.caches) : null;
     const { latencyOf } = options;
     executor.onSend = (channel) => {
       const cycles = latencyOf?.(channel, executor.processor) ?? this.#cost(channel.latency ?? 'message');
@@ -124,7 +130,17 @@ export class VirtualTimeScheduler {
   }
 
   #cost(name: string): number {
-    return this.#costs.get(name) ?? this.#defaultCost;
+    return this.#priceOf(name).cycles;
+  }
+
+  #priceOf(name: string): Price {
+    const known = this.#prices.get(name);
+    if (known !== undefined) return known;
+    const { costs } = this.#options.costs;
+    const cycles = Object.hasOwn(costs, name) ? (costs[name] as Cost).cycles : this.#defaultCost;
+    const price: Price = { cycles, traffic: this.#lines?.trafficOf(name) ?? 0 };
+    this.#prices.set(name, price);
+    return price;
   }
 
   #sent(channel: number, ready: number): void {
@@ -384,9 +400,12 @@ export class VirtualTimeScheduler {
 
   /** What an operation costs, and what its cache lines add to that. */
   #cyclesOf(processor: number, operation: Operation): number {
-    const cycles = this.#cost(operation.definition.cost ?? operation.definition.name);
+    const { definition } = operation;
+    const { cycles, traffic } = this.#priceOf(definition.cost ?? definition.name);
     if (this.#lines === null) return cycles;
-    return cycles + this.#lines.cyclesOf(processor, operation, this.#now, this.#executor.store, this.#mark);
+    // What a step has written is in the journal; what it has only read is its operand.
+    const read = definition.addressed === true ? operation.a : -1;
+    return cycles + this.#lines.cyclesOf(processor, traffic, read, this.#now, this.#executor.store, this.#mark);
   }
 
   /** Books the time of the step that just happened. */

@@ -24,7 +24,7 @@ export interface ComponentSpec {
   readonly machine: AnyStateMachine;
   readonly input?: unknown;
   /** What the machine's emitted events do to the shared state, by event type. */
-  readonly effects?: Readonly<Record<string, Effect>>;
+  readonly effects?: Readonly<Record<string, Effect>> | undefined;
 }
 
 /**
@@ -40,19 +40,19 @@ export interface ChannelSpec {
   readonly to: string;
   readonly policy: ChannelPolicy;
   /** The component that alone sends on it. Left out: anybody does. */
-  readonly from?: string;
+  readonly from?: string | undefined;
   /**
    * Type of the message that tells the sender of a delivery: the sender waits until the channel is empty. Needs `from`.
    */
-  readonly answer?: string;
+  readonly answer?: string | undefined;
   /**
    * Messages in flight at most; more is an error of the model, reported as such. Default 4; a level channel holds one.
    */
-  readonly capacity?: number;
+  readonly capacity?: number | undefined;
   /** Cost-table entry for the time a message is under way. Default `message`. */
-  readonly latency?: string;
+  readonly latency?: string | undefined;
   /** See {@link SpontaneousSpec.drained}. */
-  readonly drained?: boolean;
+  readonly drained?: boolean | undefined;
 }
 
 /** A processor to assemble. */
@@ -84,20 +84,20 @@ export interface SpontaneousSpec {
   readonly component: string;
   readonly message: Message;
   /** Virtual time between two occurrences in a run; left out: it does not happen by itself in a run. */
-  readonly periodCycles?: number;
+  readonly periodCycles?: number | undefined;
   /** Virtual time of the first occurrence in a run. Default: after one period. */
-  readonly firstCycles?: number;
+  readonly firstCycles?: number | undefined;
   /**
    * True: it waits until the store buffer of the processor that its component controls, or is the gate of, is empty.
    * Taking an interrupt and leaving the guest do (Intel SDM vol. 3A, 12.10 "Store Buffer"; AMD APM vol. 2, 7.5).
    * Default false.
    */
-  readonly drained?: boolean;
+  readonly drained?: boolean | undefined;
   /**
    * In a run it happens whenever this processor has spun (see `OperationDefinition.spins`) for as many cycles as the
    * word says.
    */
-  readonly afterSpinning?: { readonly processor: string; readonly cycles: Address };
+  readonly afterSpinning?: { readonly processor: string; readonly cycles: Address } | undefined;
 }
 
 /**

@@ -211,13 +211,8 @@ export class SystemBuilder {
     const components = this.#components.map((spec, index) => this.#sealComponent(spec, index));
     const processors = this.#processors.map((spec, index) => this.#sealProcessor(spec, index, programIndex));
     const channels = this.#channels.map((spec, index) => this.#sealChannel(spec, index));
-    const synchronous = this.#synchronous.map((spec, i) => ({ ...this.#endsOf(spec), index: SYNCHRONOUS + i }));
-    const spontaneous = this.#spontaneous.map((spec, index) => ({
-      ...spec,
-      index,
-      toComponent: this.#componentIndex(spec.component, spec.name),
-      spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
-    }));
+    const synchronous = this.#synchronous.map((spec, i) => this.#joined(spec, SYNCHRONOUS + i, -1, 0));
+    const spontaneous = this.#spontaneous.map((spec, index) => this.#sealSpontaneous(spec, index));
     const weakAddress = this.memoryModel === 'arm' ? this.layout.region('weak_memory', 1).base : -1;
     const { weak = {} } = this.#options;
     const choices = listChoices(processors, channels, spontaneous);
@@ -266,10 +261,15 @@ export class SystemBuilder {
       throw new ModelError(`system: ${what}: the system is built already: add everything before build()`);
   }
 
+  // What is assembled has every key: whoever looks at one after another finds it in the same place.
+
   #sealComponent(spec: ComponentSpec, index: number): Component {
     const region = this.layout.region(`${spec.name}.state`, 1);
     return {
-      ...spec,
+      name: spec.name,
+      machine: spec.machine,
+      input: spec.input,
+      effects: spec.effects,
       index,
       address: region.base,
       processor: this.#processors.findIndex((p) => p.component === spec.name),
@@ -309,19 +309,39 @@ export class SystemBuilder {
     }
     const capacity = spec.policy === 'level' ? 1 : (spec.capacity ?? CHANNEL_CAPACITY_DEFAULT);
     const base = this.layout.region(`${spec.name}.messages`, capacity).base;
+    return this.#joined(spec, index, base, capacity);
+  }
+
+  #joined(spec: ChannelSpec, index: number, base: number, capacity: number): Channel {
     return {
-      ...this.#endsOf(spec),
+      name: spec.name,
+      to: spec.to,
+      policy: spec.policy,
+      from: spec.from,
+      answer: spec.answer,
+      capacity,
+      latency: spec.latency,
+      drained: spec.drained,
+      toComponent: this.#componentIndex(spec.to, spec.name),
+      fromComponent: spec.from === undefined ? -1 : this.#componentIndex(spec.from, spec.name),
       index,
       base,
-      capacity,
     };
   }
 
-  #endsOf(spec: ChannelSpec) {
+  #sealSpontaneous(spec: SpontaneousSpec, index: number): Spontaneous {
     return {
-      ...spec,
-      toComponent: this.#componentIndex(spec.to, spec.name),
-      fromComponent: spec.from === undefined ? -1 : this.#componentIndex(spec.from, spec.name),
+      name: spec.name,
+      kind: spec.kind,
+      component: spec.component,
+      message: spec.message,
+      periodCycles: spec.periodCycles,
+      firstCycles: spec.firstCycles,
+      drained: spec.drained,
+      afterSpinning: spec.afterSpinning,
+      index,
+      toComponent: this.#componentIndex(spec.component, spec.name),
+      spinner: spec.afterSpinning ? this.#processorIndex(spec.afterSpinning.processor, spec.name) : -1,
     };
   }
 
