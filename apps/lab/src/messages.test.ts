@@ -5,7 +5,7 @@ import {
   runScheduler,
   runVirtualTime,
   type Component,
-  type Message,
+  type Output,
   type SentMessage,
 } from '@shootdown/machine';
 import { scenarios } from '@shootdown/scenarios';
@@ -22,10 +22,10 @@ class Watching extends DirectExecutor {
   /** Packages whose words the effect under way may write: the machine's own, and those that it has noted. */
   declare writers: Set<string> | undefined;
 
-  protected override applyOutput(component: Component, event: Message): void {
+  protected override applyOutput(component: Component, output: Output): void {
     const outer = this.writers;
     this.writers = new Set([packageOf(component)]);
-    super.applyOutput(component, event);
+    super.applyOutput(component, output);
     this.writers = outer;
   }
 

@@ -109,7 +109,7 @@ export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
 export { Executor, IRET, type Emitted } from './execute/executor.ts';
 export { Reports, type SentMessage, type Violation } from './execute/reports.ts';
-export { EXECUTES_TAG } from './execute/keepers.ts';
+export { EXECUTES_TAG, type Output } from './execute/keepers.ts';
 export {
   CHOICES_MAX,
   entryBranch,

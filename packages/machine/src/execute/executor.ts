@@ -542,12 +542,12 @@ export abstract class Executor<R extends RoutineKeeper = RoutineKeeper, C extend
   protected stepComponent(component: Component, message: number): boolean {
     const outputs = this.components.step(component, message);
     if (outputs === null) return false;
-    for (let i = 0; i < outputs.length; i++) this.#applyOutput(component, outputs[i] as Output);
+    for (let i = 0; i < outputs.length; i++) this.applyOutput(component, outputs[i] as Output);
     return true;
   }
 
-  /** Applies one emitted event of a component. */
-  #applyOutput(component: Component, { event, effect }: Output): void {
+  /** Applies what a component has emitted. */
+  protected applyOutput(component: Component, { event, effect }: Output): void {
     if (effect !== undefined) {
       this.#applyEffect(component, event, effect);
       return;
