@@ -72,7 +72,7 @@ const FLOORS = {
   door: 'src/index.ts',
   floors: [
     // What an address space is made of.
-    ['anon-rmap', 'contents', 'cpumask', 'file-folio', 'folio', 'lockless-walkers', 'mmap-lock', 'monitored'],
+    ['anon-rmap', 'contents', 'cpumask', 'file-folio', 'folio', 'lockless-walkers', 'mmap-lock', 'monitored', 'mutant'],
     ['tracepoint', 'vma'],
     ['lazy/'],
     // The kernel that is put together of it, and whom it tells.

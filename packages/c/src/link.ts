@@ -1,6 +1,7 @@
 /** Puts files and a scenario's offer together: every name that is used must be one of theirs. */
-import { nearestName, type KernelRoutines } from '@shootdown/explorer';
+import { nearestName, unknownName, type KernelRoutines } from '@shootdown/explorer';
 import { smp_mb, smp_rmb, smp_wmb } from '@shootdown/machine';
+import { checkedOffer, checkParameters, nameIn } from './checked.ts';
 import type { FunctionCode } from './compile/code.ts';
 import { FunctionCompiler } from './compile/statements.ts';
 import { CError } from './diagnostics.ts';
@@ -39,9 +40,10 @@ function headerText(
   return [PRELUDE, BARRIERS, offer.header(parameters), prototypes.join('\n'), ''].join('\n');
 }
 
-/** The same for a C compiler: `list --c` prints it. */
+/** The same for a C compiler: `list --c` prints it. Throws ModelError on an offer that means nothing. */
 export function printedHeader(offer: AnyOffer, parameters: Readonly<Record<string, number>>): string {
-  return `${FOR_GCC}${headerText(offer, parameters)}`.trimStart();
+  checkParameters(parameters);
+  return `${FOR_GCC}${headerText(checkedOffer(offer), parameters)}`.trimStart();
 }
 
 /** Reads what a scenario offers. */
@@ -53,9 +55,12 @@ export async function readHeader<K extends object>(
   unit.problems.check();
   for (const type of unit.scope.tags.values())
     if (type.fields === null || Object.hasOwn(offer.structs ?? {}, type.name)) type.modelled = true;
+  const known = [...unit.scope.tags.values()].map(({ name }) => name);
+  for (const name of Object.keys(offer.structs ?? {}))
+    if (!known.includes(name)) throw new CError([`header: structs: no type ${unknownName(name, known)}`]);
   const bindings = new Map<string, Binding<K>>();
   const bind = (prototype: string, run: CFunction<K>): string => {
-    const name = /(\w+)\s*\(/.exec(prototype)?.[1] ?? prototype;
+    const name = nameIn(prototype);
     const type = unit.scope.functions.get(name);
     if (!type) throw new CError([`header: not understood: ${prototype}`]);
     bindings.set(name, { name, type, run });

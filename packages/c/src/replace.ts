@@ -1,6 +1,7 @@
 /** C functions as routines that take the place of a scenario's own. */
 import { unknownName, type KernelRoutines } from '@shootdown/explorer';
 import { inlined, routine, type Routine, type Steps } from '@shootdown/machine';
+import { checkRequest } from './checked.ts';
 import type { Value } from './compile/code.ts';
 import { wrapped } from './compile/conversions.ts';
 import { CError } from './diagnostics.ts';
@@ -33,9 +34,10 @@ export interface ReplaceRequest {
 
 /**
  * Compiles files into routines: one for each function that has the name of a routine of the scenario. Throws CError if
- * there is none, and for every mistake in the files.
+ * there is none, and for every mistake in the files; ModelError on a request that means nothing.
  */
 export async function replacements(request: ReplaceRequest): Promise<KernelRoutines> {
+  checkRequest(request);
   return await replacementsOf(request as unknown as TypedRequest<object>);
 }
 

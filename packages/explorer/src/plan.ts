@@ -1,5 +1,15 @@
 /** What a search does, with all defaults filled in and all contradictions refused. */
-import { checkOptions, checkWord, keysOf, ModelError, type System, checkFlag } from '@shootdown/machine';
+import {
+  checkFlag,
+  checkOptions,
+  checkValues,
+  checkWord,
+  is,
+  keysOf,
+  ModelError,
+  type OptionValues,
+  type System,
+} from '@shootdown/machine';
 import { checkSystem } from './checked-system.ts';
 import { interleavingsMax, MAX_STATES_DEFAULT, type Bounds, type ExploreOptions } from './result.ts';
 
@@ -49,6 +59,10 @@ const EXPLORE_KEYS = keysOf<ExploreOptions>()(
   'signal',
   'onProgress',
 );
+const PCT_VALUES: OptionValues<NonNullable<ExploreOptions['pct']>> = {
+  seed: is.whole(),
+  afterMilliseconds: is.whole(),
+};
 const BOUNDS_KEYS = keysOf<Bounds>()(
   'maxStates',
   'maxDepth',
@@ -67,6 +81,7 @@ export function planOf(system: System, options: ExploreOptions): Plan {
   const { search = 'bfs', exact = false, all = false, workers = 1, bounds = {} } = options;
   for (const name of ['reduction', 'symmetry', 'exact', 'all', 'verifyPoints'] as const)
     if (options[name] !== undefined) checkFlag(`explore: options: ${name}`, options[name]);
+  if (options.pct !== undefined) checkValues('explore: options: pct', options.pct, PCT_VALUES, ['seed']);
   checkOptions('explore: bounds', bounds, BOUNDS_KEYS);
   checkBounds(bounds);
   const { maxDepth, preemptions } = bounds;

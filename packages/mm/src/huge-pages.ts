@@ -15,7 +15,6 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
-  checkWord,
   wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -32,6 +31,7 @@ import {
 } from '@shootdown/mmu';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import type { MmuGather } from './mmu-gather.ts';
+import { WithMutant } from './mutant.ts';
 import { rootOf } from './pgtable.ts';
 
 /** Counters, named as in /proc/vmstat. */
@@ -66,26 +66,16 @@ const MUTANTS = wordsOf<HugePagesMutant>()(
 );
 
 /** What a kernel keeps of its huge pages. */
-export class HugePages {
+export class HugePages extends WithMutant<HugePagesMutant> {
   /** HPAGE_PMD_NR: small pages in one. */
   readonly pages: number;
   /** pgtable_trans_huge_deposit(): by huge page, the frame of the table that a split will need, plus one. */
   readonly #deposited: Region;
   /** tlb_remove_table_sync_one(): walkers with interrupts off are through. */
   readonly tlb_remove_table_sync_one: (cpu: Cpu) => Steps;
-  #mutant: HugePagesMutant | undefined;
-
-  /** What is left out of it; undefined: nothing. */
-  get mutant(): HugePagesMutant | undefined {
-    return this.#mutant;
-  }
-
-  set mutant(mutant: HugePagesMutant | undefined) {
-    if (mutant !== undefined) checkWord('mm: HugePages: mutant', mutant, MUTANTS);
-    this.#mutant = mutant;
-  }
 
   constructor(builder: SystemBuilder, frames: Frames, sync_one: (cpu: Cpu) => Steps) {
+    super('mm: HugePages', MUTANTS);
     this.pages = frames.entriesPerTable;
     this.#deposited = builder.region('pmd_huge_pte', 1 + Math.floor(frames.count / this.pages));
     this.tlb_remove_table_sync_one = sync_one;

@@ -43,7 +43,7 @@ import { Mm, type Kernel, type TlbArch } from './kernel.ts';
 import { monitoredArch } from './monitored.ts';
 import { LocklessWalkers } from './lockless-walkers.ts';
 import type { SecondaryMmus } from './notify.ts';
-import type { NumaMutant } from './numa-fault.ts';
+import { NumaBalancing, type NumaMutant } from './numa-fault.ts';
 import { BatchedUnmaps, type ReclaimMutant } from './tlb-batched.ts';
 import { rcuTableFree } from './mmu-gather.ts';
 import { CALL_FUNCTION_VECTOR, Smp } from './smp.ts';
@@ -167,10 +167,8 @@ export function mmMachine(options: MachineOptions, bodies: readonly Body[]): Mac
   if (thp && options.thp !== 'complete') thp.mutant = options.thp!;
   const batched = options.reclaim && new BatchedUnmaps(builder, mms);
   if (batched && options.reclaim !== 'complete') batched.mutant = options.reclaim!;
-  const numa = options.numa && {
-    nodeOf: (cpu: Cpu) => cpu.id,
-    ...(options.numa !== 'complete' && { mutant: options.numa }),
-  };
+  const numa = options.numa && new NumaBalancing((cpu) => cpu.id);
+  if (numa && options.numa !== 'complete') numa.mutant = options.numa!;
   const secondary = options.secondary && { secondary: options.secondary(builder, mms[0] as Mm) };
   const kernel: Kernel = {
     builder,

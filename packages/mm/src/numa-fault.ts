@@ -5,12 +5,23 @@
  * one came (should_numa_migrate_memory()). There is no LRU and no rmap: whoever has isolated a page has a reference to
  * it, and only a page to which nobody else has one is isolated.
  */
-import { count, FrameKind, local, NO_FRAME, routine, type EntryPointer, type Steps } from '@shootdown/machine';
+import {
+  count,
+  FrameKind,
+  is,
+  local,
+  NO_FRAME,
+  routine,
+  wordsOf,
+  type EntryPointer,
+  type Steps,
+} from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { _PAGE_ACCESSED, _PAGE_RW, mk_pte, pte_pfn, pte_present } from '@shootdown/mmu';
 import { copy_user_highpage } from './contents.ts';
 import { pte_lock, pte_unlock, type Kernel, type Mm } from './kernel.ts';
 import { is_migration_entry, make_migration_entry, migration_pfn, SWP_MIG_FLAGS } from './lazy/swap-entries.ts';
+import { WithMutant } from './mutant.ts';
 import { can_change_pte_writable, PAGE_COPY, pte_modify } from './mprotect.ts';
 import { invalidate_range_end, invalidate_range_start } from './notify.ts';
 import { clear_deferred, try_to_unmap_flush, UnmapBatch } from './tlb-batched.ts';
@@ -38,11 +49,24 @@ export type NumaMutant =
   /** zap_pte_range() leaves migration entries alone. */
   | 'migration entries stay';
 
+const MUTANTS = wordsOf<NumaMutant>()(
+  'pending flush is ignored',
+  'no pte_same()',
+  'moves what is pinned',
+  'unmaps whatever is there',
+  'migration entries stay',
+);
+
 /** Where CPUs are, to a kernel that balances. */
-export interface NumaBalancing {
+export class NumaBalancing extends WithMutant<NumaMutant> {
   readonly nodeOf: (cpu: Cpu) => number;
-  /** Left out: nothing. */
-  mutant?: NumaMutant;
+
+  /** Throws ModelError on what tells no nodes. */
+  constructor(nodeOf: (cpu: Cpu) => number) {
+    super('mm: NumaBalancing', MUTANTS);
+    is.callable('mm: NumaBalancing: nodeOf', nodeOf);
+    this.nodeOf = nodeOf;
+  }
 }
 
 /** do_numa_page(): the page may be used again, and comes to the node that uses it. */

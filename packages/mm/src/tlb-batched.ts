@@ -17,13 +17,13 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
-  checkWord,
   wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
 import { pte_dirty, pte_protnone } from '@shootdown/mmu';
 import { cpumask_or, type CpuMask } from './cpumask.ts';
 import type { Kernel, Mm } from './kernel.ts';
+import { WithMutant } from './mutant.ts';
 
 /** How often unmapped pages were flushed: no counter of the kernel's. */
 export const TRY_TO_UNMAP_FLUSH = 'try_to_unmap_flush';
@@ -70,21 +70,11 @@ const MUTANTS = wordsOf<ReclaimMutant>()(
 );
 
 /** mm->tlb_flush_batched of every address space that pages are unmapped from. */
-export class BatchedUnmaps {
+export class BatchedUnmaps extends WithMutant<ReclaimMutant> {
   readonly #words = new Map<Mm, Region>();
-  #mutant: ReclaimMutant | undefined;
-
-  /** What is left out of it; undefined: nothing. */
-  get mutant(): ReclaimMutant | undefined {
-    return this.#mutant;
-  }
-
-  set mutant(mutant: ReclaimMutant | undefined) {
-    if (mutant !== undefined) checkWord('mm: BatchedUnmaps: mutant', mutant, MUTANTS);
-    this.#mutant = mutant;
-  }
 
   constructor(builder: SystemBuilder, mms: readonly Mm[]) {
+    super('mm: BatchedUnmaps', MUTANTS);
     for (const mm of mms) this.#words.set(mm, builder.region(`${mm.name}.tlb_flush_batched`, 1, { lineWords: 1 }));
   }
 

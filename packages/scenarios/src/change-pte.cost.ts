@@ -4,7 +4,18 @@
  * A guest reads its memory while its pages are replaced, by ksmd that merges them or by writes that break a merge; the
  * kernels differ in what they tell KVM.
  */
-import { cyclesOf, DirectExecutor, VirtualTimeScheduler, withCosts, x86Costs } from '@shootdown/machine';
+import {
+  checkValues,
+  checkWhole,
+  checkWord,
+  cyclesOf,
+  DirectExecutor,
+  is,
+  VirtualTimeScheduler,
+  withCosts,
+  x86Costs,
+  type OptionValues,
+} from '@shootdown/machine';
 import { CHANGE_PTE_X86, secondary, X86Counter, type ChangePteDesign } from '@shootdown/mm';
 import { everyRow, type Comparison, type ComparisonColumn, type ComparisonRow, type EachRow } from './comparison.ts';
 import {
@@ -79,13 +90,19 @@ export interface ChangePteOptions {
   readonly faultCycles?: number;
 }
 
-/** Replaces pages of a guest at a rate, once each. */
+const OPTIONS: OptionValues<ChangePteOptions> = { oneIn: is.whole(1), faultCycles: is.whole() };
+
+/** Replaces pages of a guest at a rate, once each. Throws ModelError on options that mean nothing. */
 export function runChangePte(
   kernel: ChangePteKernel,
   replacer: Replacer,
   pagesPerSecond: number,
-  { oneIn = 1, faultCycles = FAULT_CYCLES }: ChangePteOptions = {},
+  options: ChangePteOptions = {},
 ): ChangePteRun {
+  checkValues('compare: change-pte: options', options, OPTIONS);
+  checkWord('compare: change-pte: replacer', replacer, Object.keys(READERS));
+  checkWhole('compare: change-pte: pagesPerSecond', pagesPerSecond, 1);
+  const { oneIn = 1, faultCycles = FAULT_CYCLES } = options;
   const pages = pagesPerSecond <= KSM_DEFAULT_RATE ? PAGES_AT_DEFAULT_RATE : MERGEABLE_PAGES;
   const pauseCycles = Math.round(x86Costs.hertz / pagesPerSecond);
   const executor = new DirectExecutor(buildChangePte(kernel, { replacer, pause: 'pause', pages, oneIn }));

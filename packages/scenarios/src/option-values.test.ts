@@ -2,6 +2,7 @@
  * Words and numbers that mean nothing, all over the public API: each would be taken for something else, and the verdict
  * would be that of another machine.
  */
+import { printedHeader, readProgram, replacements, sidesOf } from '@shootdown/c';
 import { addCpu, Scheduler, startCpu, type Cpu } from '@shootdown/cpu';
 import { explore, fuzz } from '@shootdown/explorer';
 import { addHost, addVcpu, Vm } from '@shootdown/hypervisor';
@@ -9,6 +10,7 @@ import { ModelError, program, rest, routine, SystemBuilder, type Steps } from '@
 import {
   arm64FlushKernelRange,
   CHANGE_PTE_X86,
+  daemons,
   filemap,
   gup,
   hypercallTlbFlush,
@@ -32,6 +34,9 @@ import { MmuNotifierSubscriptions } from '@shootdown/mmu-notifier';
 import { PercpuRwsem, Rcu } from '@shootdown/sync';
 import { MachineRunner } from '@shootdown/topology';
 import { describe, expect, it } from 'vitest';
+import { runChangePte } from './change-pte.cost.ts';
+import { flushCounts } from './demos/flush-counts.ts';
+import { vmallocOffer } from './ptdump-vmalloc.c.ts';
 
 /** Looked at later than what is refused. */
 const ANY = null as never;
@@ -101,6 +106,10 @@ const lazyMmu = (options: object) => () =>
     pageAt: () => 0,
     ...options,
   } as never);
+const offered = (options: object) => () => printedHeader({ ...vmallocOffer, ...options } as never, {});
+const replaced = (options: object) => () =>
+  replacements({ offer: vmallocOffer as never, files: [], parameters: {}, own: {}, ...options });
+const changePte = (options: object) => () => runChangePte(ANY, 'merge', 1, options);
 const saturated = (options: object) => () => new SaturatedTlb(builder, [], ANY, ANY, 0, [], options);
 const guards = (given: object) => () =>
   begins(() => gup.gup_fast_fallback(ANY, ANY, { ...gup.GUP_GUARDS, ...given } as gup.GupGuards));
@@ -279,6 +288,50 @@ const refused: Readonly<Record<string, readonly (readonly [() => unknown, string
   'explore: options: ': [
     [() => explore(system, { exact: 'no' as never }), 'exact: expected true or false ("no")'],
     [() => explore(system, { all: 1 as never }), 'all: expected true or false (1)'],
+    [() => explore(system, { pct: { seed: 1, afterMiliseconds: 5 } as never }), 'pct: unknown option afterMiliseconds'],
+    [() => explore(system, { pct: {} as never }), 'pct: seed is missing'],
+    [() => explore(system, { pct: { seed: -1 } }), 'pct: seed: expected a whole number from 0 (-1)'],
+    [
+      () => explore(system, { pct: { seed: 1, afterMilliseconds: 'now' as never } }),
+      'pct: afterMilliseconds: expected',
+    ],
+  ],
+  'compare: change-pte: ': [
+    [changePte({ onIn: 2 }), 'options: unknown option onIn: did you mean oneIn? (have: oneIn, faultCycles)'],
+    [changePte({ oneIn: 0 }), 'options: oneIn: expected a whole number from 1 (0)'],
+    [() => runChangePte(ANY, 'merges' as never, 1), 'replacer: "merges" is none of merge, host breaks, guest breaks'],
+    [() => runChangePte(ANY, 'merge', 0), 'pagesPerSecond: expected a whole number from 1 (0)'],
+  ],
+  'flush-counts: ': [
+    [() => flushCounts({ stat: 'spin' } as never), 'unknown option stat: did you mean state?'],
+    [() => flushCounts({ state: 'spins' as never }), 'state: "spins" is none of none, spin, sleep: did you mean spin?'],
+    [() => flushCounts({ operation: 'unmap' as never }), 'operation: "unmap" is none of mprotect-ro, '],
+  ],
+  'c: ': [
+    [offered({ nulable: [] }), 'offer: unknown option nulable: did you mean nullable?'],
+    [offered({ nullable: ['pmd_fre'] }), 'offer: nullable: no function pmd_fre: did you mean pmd_free?'],
+    [offered({ header: 'int x;' }), 'offer: header: expected a function ("int x;")'],
+    [
+      offered({ routines: { 'void f(void)': { enter: () => 0, cal: () => 0 } } }),
+      'offer: routines: void f(void): unknown option cal: did you mean call?',
+    ],
+    [() => printedHeader(vmallocOffer as never, { entries: '2' } as never), 'header: parameters: entries: expected a'],
+    [replaced({ optinal: true }), 'replacements: unknown option optinal: did you mean optional?'],
+    [replaced({ optional: 'no' }), 'replacements: optional: expected true or false ("no")'],
+    [
+      replaced({ files: [{ name: 'my.c', txt: '' }] }),
+      'replacements: files[0]: unknown option txt: did you mean text?',
+    ],
+    [() => readProgram('my.c', undefined as never), 'readProgram: text: expected some text (undefined)'],
+    [() => sidesOf('my.patch', 5 as never), 'sidesOf: text: expected some text (5)'],
+    [() => sidesOf('my.patch', '', '/linux' as never), 'sidesOf: tree: expected a function ("/linux")'],
+  ],
+  'mm: NumaBalancing: ': [
+    [() => new daemons.NumaBalancing(0 as never), 'nodeOf: expected a function (0)'],
+    [() => (new daemons.NumaBalancing(() => 0).mutant = 'no pte_same' as never), 'mutant: "no pte_same" is none of'],
+  ],
+  'mm: BatchedUnmaps: ': [
+    [() => (new daemons.BatchedUnmaps(builder, []).mutant = 'flush' as never), 'mutant: "flush" is none of no flush'],
   ],
   'run: options: ': [
     [() => new MachineRunner(ANY, { keepSchedule: 'no' as never }), 'keepSchedule: expected true or false ("no")'],

@@ -130,7 +130,7 @@ export function startKernel(description: KernelDescription, parts: KernelParts):
     ptl: builder.region('ptl', frames.tables, { lineWords: 1, memory: 'strong' }),
     ...(mode && { lazy: mode }),
     ...(does(description, 'collapse') && { thp: hugePages(builder, frames, smp) }),
-    ...(does(description, 'numa-scan') && { numa: { nodeOf: (cpu: Cpu) => parts.nodeOf?.(cpu.id) ?? 0 } }),
+    ...(does(description, 'numa-scan') && { numa: new daemons.NumaBalancing((cpu) => parts.nodeOf?.(cpu.id) ?? 0) }),
     ...((does(description, 'reclaim') || does(description, 'numa-scan')) && {
       batched: new daemons.BatchedUnmaps(builder, mms),
     }),

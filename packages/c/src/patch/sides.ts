@@ -1,6 +1,8 @@
 /**
  * Both sides of a patch: the functions that it touches, before and after, in the lines that they have in their files.
  */
+import { is } from '@shootdown/machine';
+import { checkTexts } from '../checked.ts';
 import { CError } from '../diagnostics.ts';
 import type { CFile } from '../replace.ts';
 import { tokensOf } from '../source/tokens.ts';
@@ -23,6 +25,8 @@ export type ReadTree = (path: string) => string | null;
  * @throws CError on what is no patch, on fragments, and on a tree that the patch does not apply to
  */
 export async function sidesOf(name: string, text: string, tree?: ReadTree): Promise<Sides> {
+  checkTexts('sidesOf', { name, text });
+  if (tree !== undefined) is.callable('c: sidesOf: tree', tree);
   const files = readDiff(name, text).filter(({ path }) => /\.[ch]$/.test(path));
   if (files.length === 0) throw new CError([`${name}:1: touches no C file`]);
   if (tree) {

@@ -14,6 +14,7 @@ import {
   type Observable,
 } from '@shootdown/litmus';
 import type { SystemBuilder } from '@shootdown/machine';
+import { checkTexts } from '../checked.ts';
 import { CError } from '../diagnostics.ts';
 import { Races } from '../run/races.ts';
 import { litmusProgram, wholeProgram, type CProgram, type ProgramThread } from './program.ts';
@@ -41,6 +42,7 @@ async function readLinuxC(text: string): Promise<LitmusTest> {
 
 /** A C file with globals and P0() ... Pn() as a test; without `exists`, its assertions are the question. */
 export async function readProgram(file: string, text: string): Promise<LitmusTest> {
+  checkTexts('readProgram', { file, text });
   const program = await wholeProgram(file, text, observedIn);
   let test: LitmusTest;
   try {

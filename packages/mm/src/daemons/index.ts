@@ -3,6 +3,6 @@ export { ReclaimCounter, kswapd_shrink_node } from './kswapd.ts';
 export { BatchedUnmaps, type ReclaimMutant } from '../tlb-batched.ts';
 export { khugepaged_scan_mm_slot } from './khugepaged.ts';
 export { HugePages, ThpCounter, type HugePagesMutant } from '../huge-pages.ts';
-export { NumaCounter, type NumaBalancing, type NumaMutant } from '../numa-fault.ts';
+export { NumaBalancing, NumaCounter, type NumaMutant } from '../numa-fault.ts';
 export { task_numa_work } from './numa-scan.ts';
 export { ScanHand } from './scan.ts';

@@ -6,7 +6,7 @@
  */
 import { X86Counter } from '@shootdown/mm';
 import { machine, MachineRunner, type Action, type Counters } from '@shootdown/topology';
-import { ModelError } from '@shootdown/machine';
+import { checkValues, is, ModelError, type OptionValues } from '@shootdown/machine';
 
 /** Operations measured, in the order in which one run does them. */
 export const flushOperations = [
@@ -44,6 +44,14 @@ export interface FlushCountRequest {
   readonly state?: RemoteState;
 }
 
+const REQUEST: OptionValues<FlushCountRequest> = {
+  operation: is.oneOf(flushOperations),
+  // The command says their flags.
+  pages: is.anything,
+  remote: is.anything,
+  state: is.oneOf(remoteStates),
+};
+
 const AREAS = 100;
 const CPUS = 4;
 const PAGES_MAX = 512;
@@ -60,7 +68,7 @@ const shippedLines: readonly { readonly pages: number; readonly remote: number; 
   { remote: 2, state: 'sleep' as const },
 ].flatMap((line) => [1, 33, 34].map((pages) => ({ pages, ...line })));
 
-/** Counts; without filters, the lines of the shipped table. */
+/** Counts; without filters, the lines of the shipped table. Throws ModelError on filters that mean nothing. */
 export function flushCounts(request: FlushCountRequest = {}): FlushCountRow[] {
   return [...flushCountsInPortions(request)].flat();
 }
@@ -76,6 +84,7 @@ export function* flushCountsInPortions(request: FlushCountRequest = {}): Generat
 function linesOf(
   request: FlushCountRequest,
 ): readonly { readonly pages: number; readonly remote: number; readonly state: RemoteState }[] {
+  checkValues('flush-counts', request, REQUEST);
   const { pages, remote, state } = request;
   if (pages !== undefined && !(Number.isInteger(pages) && pages >= 1 && pages <= PAGES_MAX))
     throw new ModelError(`flush-counts: --pages: expected 1 .. ${PAGES_MAX} (${pages})`);
