@@ -5,7 +5,7 @@
  * What is reported of a violation is always what a plain breadth-first search finds, so that the counterexample is a
  * shortest one and does not depend on how it was found.
  */
-import { isLimit, refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
+import { isLimit, refuseReplacedUnknown, refuseStrays, TabulatedExecutor, type System } from '@shootdown/machine';
 import { verifyAnew, verifyBuild } from './anew.ts';
 import { Beside, type PctFinding, type Sampler } from './beside.ts';
 import { coverageOf, scopeOf } from './coverage.ts';
@@ -107,6 +107,7 @@ export async function searchBeside(
   }
   await callbacks();
   refuseStrays('explore');
+  refuseReplacedUnknown('explore', system);
   const found = example ? withShownFirst(problems, example) : problems;
   const interleavings =
     complete && (plan.all || problems.length === 0) ? await interleavingsOf(plan, outcome, watch) : null;

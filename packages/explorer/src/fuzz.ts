@@ -6,6 +6,7 @@ import {
   entryChoice,
   ModelError,
   PctScheduler,
+  refuseReplacedUnknown,
   refuseStrays,
   RandomScheduler,
   runScheduler,
@@ -117,6 +118,7 @@ export async function fuzz(system: System, options: FuzzOptions): Promise<FuzzRe
   verifyBuild(system, fuzzer.steps);
   verifyRuns(system, fuzzer.steps);
   refuseStrays('fuzz');
+  refuseReplacedUnknown('fuzz', system);
   const { problem } = fuzzer;
   const schedule = problem === null ? null : fuzzer.tidied(problem);
   return {

@@ -1,12 +1,18 @@
 /** The routines that a machine has: whatever its processors call. */
 import {
   DirectExecutor,
+  isRoutine,
+  ModelError,
+  noteStandIns,
   PctScheduler,
   RandomScheduler,
   routinesCalled,
+  routinesNamed,
   runScheduler,
+  type Replacements,
   type System,
 } from '@shootdown/machine';
+import { unknownName } from './unknown-name.ts';
 
 /** Random schedules that are looked at, and how long each of them may be. */
 const RUNS = 48;
@@ -24,4 +30,30 @@ export function routineNames(system: System): readonly string[] {
     }
   });
   return [...names].sort();
+}
+
+/** Scenarios whose `routineNames` are names of routines. */
+const named = new WeakSet<object>();
+
+/**
+ * Throws ModelError if what a scenario says may be replaced is no routine: nobody would call what stands in for it.
+ * @param replace what stands in for others: that it has a name says nothing
+ */
+export function checkRoutineNames(
+  where: string,
+  scenario: { readonly routineNames?: readonly string[] },
+  replace: Replacements,
+  build: () => System,
+): void {
+  const { routineNames: names } = scenario;
+  if (names === undefined || named.has(scenario)) return;
+  noteStandIns(replace);
+  if (names.some((name) => !isRoutine(name))) {
+    // It may be made, or its module loaded, when the machine is built or runs.
+    const called = routineNames(build());
+    const unknown = names.find((name) => !isRoutine(name) && !called.includes(name));
+    if (unknown !== undefined)
+      throw new ModelError(`${where}: routineNames: no routine ${unknownName(unknown, routinesNamed())}`);
+  }
+  named.add(scenario);
 }

@@ -22,7 +22,7 @@ import {
 import { rememberBuild } from './anew.ts';
 import { checkSystem } from './checked-system.ts';
 import { differenceBetween, UNSTEADY } from './verify.ts';
-import { routineNames } from './routine-names.ts';
+import { checkRoutineNames, routineNames } from './routine-names.ts';
 import { unknownName } from './unknown-name.ts';
 import type { Bounds, Verdict } from './result.ts';
 
@@ -102,8 +102,8 @@ export interface Scenario<V extends Variant = Variant, P extends string = string
    */
   routines?(variant: V): KernelRoutines;
   /**
-   * Kernel identifiers of other routines that may be replaced, whether or not it comes to call them. Left out: those
-   * that it calls under random schedules.
+   * Kernel identifiers of other routines that may be replaced, whether or not it comes to call them: names of routines
+   * that there are. Left out: those that it calls under random schedules.
    */
   readonly routineNames?: readonly string[];
   /** Whose costs a run of it in virtual time has: `run SCENARIO`. Default x86-64. */
@@ -205,6 +205,7 @@ export function resolveScenario<V extends Variant>(
     return Object.keys(all).length > 0 ? replaceRoutines(system, all) : system;
   };
   const bare = (): System => scenario.build({ variant: built as V, memoryModel, parameters, replace: undefined });
+  checkRoutineNames(`scenario: ${scenario.name}`, scenario, { ...variant.replace, ...replace }, bare);
   checkReplaces(scenario, variant, () => routineNames(bare()));
   if (replace)
     checkReplaceable(scenario, variant, Object.keys(replace), () => scenario.routineNames ?? routineNames(build()));

@@ -72,10 +72,12 @@ export {
   count,
   each,
   inlined,
+  isRoutine,
   Local,
   local,
   point,
   program,
+  refuseReplacedUnknown,
   retry,
   routine,
   routinesNamed,
@@ -86,6 +88,7 @@ export {
 export { RoutineCursor } from './routine/cursor.ts';
 export { performInOneStep } from './routine/one-step.ts';
 export {
+  noteStandIns,
   replaceRoutines,
   routinesCalled,
   watchedReplacements,

@@ -5,9 +5,10 @@
  * local}. A result extends the history of the frame on top; `point` replaces it; a call that returns leaves its name
  * and what it returned in its caller's: `cursor.ts` keeps it.
  */
-import { checkName, ModelError, printable } from '../state/errors.ts';
+import type { System } from '../system/specs.ts';
+import { checkName, ModelError, printable, unknownName } from '../state/errors.ts';
 import { noteSite } from './sites.ts';
-import { bodyFor, type Replacements } from './replacing.ts';
+import { bodyFor, hasStoodIn, standInsNamed, type Replacements } from './replacing.ts';
 import { made, type Message, type Steps } from './operation.ts';
 import { isSteps } from './noted.ts';
 import { calling, nameOfSteps, newEachTime, saying } from './unbegun.ts';
@@ -22,12 +23,26 @@ export interface Routine<A extends readonly unknown[] = readonly unknown[], T = 
   readonly body?: (...args: A) => Steps<T>;
 }
 
-/** Names given to routines so far. */
-const names = new Set<string>();
+/** Names given to routines so far, and to how many. */
+const names = new Map<string, number>();
 
 /** The names of all routines that there are, those of packages that have been loaded; in alphabetical order. */
 export function routinesNamed(): readonly string[] {
-  return [...names].sort();
+  return [...names.keys()].filter(isRoutine).sort();
+}
+
+/** Whether a routine has this name: one that was called, or that does not just stand in for another. */
+export function isRoutine(name: string): boolean {
+  return hasStoodIn(name) || (names.get(name) ?? 0) > standInsNamed(name);
+}
+
+/** Throws ModelError if a system has a routine in place of one that there is not: ask when it has run. */
+export function refuseReplacedUnknown(where: string, { replacements }: System): void {
+  const unknown = Object.keys(replacements ?? {}).find((name) => !isRoutine(name));
+  if (unknown !== undefined)
+    throw new ModelError(
+      `${where}: replaceRoutines: nothing was replaced: no routine ${unknownName(unknown, routinesNamed())}`,
+    );
 }
 
 /**
@@ -40,7 +55,7 @@ export function routine<A extends readonly unknown[], T>(name: string, body: (..
       `routine: a routine needs a name: routine('pud_clear', function* () { ... }) (${printable(name)})`,
     );
   checkName('routine', name);
-  names.add(name);
+  names.set(name, (names.get(name) ?? 0) + 1);
   if (typeof body !== 'function')
     throw new ModelError(`routine: ${name}: expected a generator function (${printable(body)})`);
   // Handed over, not delegated to: an operation of a routine does not pass through all of its callers then.

@@ -2,7 +2,7 @@
  * A depth-first search that is too simple to be wrong: what unit tests need to know about all interleavings of a small
  * machine. For everything else there is the explorer.
  */
-import type { Program } from '../routine/routine.ts';
+import { refuseReplacedUnknown, type Program } from '../routine/routine.ts';
 import { SystemBuilder } from '../system/system.ts';
 import type { MemoryModel, System } from '../system/specs.ts';
 import { TabulatedExecutor } from '../execute/tabulated.ts';
@@ -64,6 +64,7 @@ export function everyRun(
     else deadlock = true;
   };
   visit();
+  refuseReplacedUnknown('everyRun', system);
   return { states: seen.size, violations, details, deadlock, witnessed };
 }
 
