@@ -1,4 +1,6 @@
-/** A routine in place of one that there is not: the machine would be the one without the patch, and its verdict SAFE. */
+/**
+ * A routine in place of one that there is not: the machine would be the one without the patch, and its verdict SAFE.
+ */
 import { everyRun } from '@shootdown/machine/every-run';
 import {
   nop,
