@@ -41,7 +41,7 @@ export async function runTarget(
   args: Arguments,
   replacement: Replacement | null = replacementOf(args) ?? null,
 ): Promise<RunTarget> {
-  if (namesScenario(name)) return ofScenario(await scenarioOf(command, name, args, replacement));
+  if (await namesScenario(name)) return ofScenario(await scenarioOf(command, name, args, replacement));
   args.refuse(SCENARIO_FLAGS, `belongs to a scenario (have: ${scenarios.map((s) => s.name).join(', ')})`);
   if (!namesFile(name)) args.refuse(['routines'], 'belongs to a topology file');
   const machine = namesFile(name) ? await ownMachine(name, args.text('routines')) : machineNamed(name);

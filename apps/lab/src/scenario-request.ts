@@ -16,7 +16,6 @@ import { isUserError, oneLine } from './errors.ts';
 import { importedModule, moduleUrl } from './modules.ts';
 import type { ReplacedSource } from './replaced-source.ts';
 import { routinesOfModule, watched, type Watched } from './replacement.ts';
-import { catalogueUrl, scenarios } from '@shootdown/scenarios/catalogue';
 
 /** Flags of every command that takes routines in place of those that ship. */
 export const replaceFlags = {
@@ -105,8 +104,8 @@ export function replacedLine(replaced: readonly string[], { path, side }: Replac
 }
 
 /** True if a name is that of a scenario that ships, or of a file that is one. */
-export function namesScenario(typed: string): boolean {
-  return /\.(c|litmus)$/.test(typed) || MODULE.test(typed) || shipped(typed)[0] !== undefined;
+export async function namesScenario(typed: string): Promise<boolean> {
+  return /\.(c|litmus)$/.test(typed) || MODULE.test(typed) || (await shipped(typed))[0] !== undefined;
 }
 
 /** True if both sides of a patch are asked for. */
@@ -126,10 +125,9 @@ export async function requestedScenario(
   again = 0,
 ): Promise<RequestedScenario> {
   const [scenario, module, name] = await found(typed, again);
+  const scenarios = scenario ? [scenario] : (await catalogue()).scenarios;
   const resolve = (replace?: KernelRoutines): ResolvedScenario =>
-    guarded(typed, () =>
-      resolveScenario(scenario ? [scenario] : scenarios, { ...request, replace, scenario: scenario?.name ?? typed }),
-    );
+    guarded(typed, () => resolveScenario(scenarios, { ...request, replace, scenario: scenario?.name ?? typed }));
   const shippedVariant = resolve();
   const routines = replacement === undefined ? {} : await routinesOf(replacement, shippedVariant, again);
   const resolved = replacement === undefined ? shippedVariant : resolve(routines);
@@ -201,7 +199,7 @@ const readers = {
 async function found(typed: string, again: number): Promise<Exported> {
   const [, kind = ''] = /\.(litmus|json|c)$/.exec(typed) ?? [];
   if (Object.hasOwn(readers, kind)) return [await readers[kind as keyof typeof readers](typed), () => typed, kind];
-  return MODULE.test(typed) ? await exportedBy(typed, again) : shipped(typed);
+  return MODULE.test(typed) ? await exportedBy(typed, again) : await shipped(typed);
 }
 
 /** What a scenario throws is a mistake in it. */
@@ -216,8 +214,13 @@ function guarded<T>(typed: string, work: () => T): T {
 
 type Exported = readonly [scenario: Scenario | undefined, module: () => string, name: string];
 
+/** What ships, with the kernel that it runs: a module of the user's loads of it what it needs, and does not wait. */
+const catalogue = async (): Promise<typeof import('@shootdown/scenarios/catalogue')> =>
+  await import('@shootdown/scenarios/catalogue');
+
 /** Scenarios that ship are exported by their name in camel case. */
-function shipped(name: string): Exported {
+async function shipped(name: string): Promise<Exported> {
+  const { scenarios, catalogueUrl } = await catalogue();
   const camelCase = name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   return [scenarios.find((s) => s.name === name), catalogueUrl, camelCase];
 }
@@ -268,12 +271,12 @@ export function scenarioTyped(typed: string, scenario: Scenario): string {
 export async function scenariosNamed(typed: string): Promise<readonly Scenario[]> {
   if (typed.endsWith('.litmus')) return [await readers.litmus(typed)];
   if (MODULE.test(typed)) return (await exportedScenarios(typed)).found.map(([, scenario]) => scenario);
-  const [scenario] = shipped(typed);
+  const [scenario] = await shipped(typed);
   if (!scenario)
     throw new ModelError(
       `scenario: no scenario ${unknownName(
         typed,
-        scenarios.map((s) => s.name),
+        (await catalogue()).scenarios.map((s) => s.name),
       )}`,
     );
   return [scenario];

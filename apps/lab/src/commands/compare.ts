@@ -130,7 +130,7 @@ async function targetsOf(names: readonly string[], args: Arguments): Promise<Tar
   for (const name of names) {
     const folder = namesFile(name) ? dirname(name) : undefined;
     const shipped = await runTarget('compare', name, args, null);
-    targets.push({ ...shipped, folder, ...(!namesScenario(name) && { name }) });
+    targets.push({ ...shipped, folder, ...(!(await namesScenario(name)) && { name }) });
     if (!replacement) continue;
     if (shipped.assembled && isPlaced(shipped.assembled.topology))
       throw new UsageError(`shootdown compare: --replace does not go with a machine that runs in parts (${name})`);
