@@ -1,5 +1,6 @@
 /** A scenario by what the user typed: name or module, --variant, --memory-model, --set. */
 import {
+  changed,
   checkScenario,
   mutationsNamed,
   resolveScenario,
@@ -9,7 +10,7 @@ import {
   type ScenarioRequest,
   type SystemSource,
 } from '@shootdown/explorer';
-import { ModelError, mutated, replaceRoutines, thrown, unknownName, type System } from '@shootdown/machine';
+import { ModelError, replaceRoutines, thrown, unknownName, type System } from '@shootdown/machine';
 import { UsageError, type Arguments, type Flag } from './arguments.ts';
 import { namesC, namesPatch, routinesOfC, type Replacement, type Side } from './c-files.ts';
 import { isUserError, oneLine } from './errors.ts';
@@ -308,7 +309,7 @@ export async function withMutations(resolved: RequestedScenario, texts: readonly
     expected: null,
     mutations: texts,
     fresh: undefined,
-    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, resolved.build()),
+    build: () => changed(resolved.build(), mutations),
     source: { ...resolved.source, mutations },
   };
 }

@@ -25,7 +25,7 @@ import {
 } from './result.ts';
 import { endsIn, fingerprintAfter, hasRunOutOfRoom, nearestFrom } from './replay.ts';
 import { collisionOdds } from './storage.ts';
-import { isVerified, rememberRuns, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
+import { rememberRuns, toVerify, verifyExample, verifyNodes, verifyRuns } from './verify.ts';
 import { Watch } from './watch.ts';
 
 /** States after which the plain search for a shortest counterexample gives up. */
@@ -75,8 +75,8 @@ export async function searchBeside(
   afterMilliseconds: number,
 ): Promise<ExploreResult> {
   const asked = planOf(system, options);
-  const again = !isVerified(system);
-  if (again) rememberRuns(system);
+  const again = options.verifyPoints === true ? system : toVerify(system);
+  if (again) rememberRuns(again);
   const watch = new Watch({
     timeoutSeconds: asked.bounds.timeoutSeconds,
     maxMemoryBytes: asked.bounds.maxMemoryBytes,
@@ -100,10 +100,10 @@ export async function searchBeside(
   const complete = stopped === null;
   if (example?.schedule) verifyExample(plan.plain, outcome.executor.nodes, { ...example, schedule: example.schedule });
   if (again) {
-    verifyNodes(plan.plain, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
-    await verifyAnew(system, outcome.executor.nodes, options.fresh);
-    verifyBuild(system, outcome.states);
-    verifyRuns(system, outcome.states);
+    verifyNodes(again, outcome.executor.nodes, outcome.states, options.verifyPoints === true);
+    await verifyAnew(again, outcome.executor.nodes, options.fresh);
+    verifyBuild(again, outcome.states);
+    verifyRuns(again, outcome.states);
   }
   await callbacks();
   refuseStrays('explore');

@@ -10,5 +10,6 @@ export { survey, waysOut, type Survey, type WayOut, type WaysOut, type WaysOutOp
 export { collisionOdds } from './storage.ts';
 export { nearestName, unknownName } from './unknown-name.ts';
 export { mutate } from './mutants/mutate.ts';
-export { linesOf, mutationsNamed } from './mutants/lines.ts';
+export { changed, linesOf, mutationsNamed } from './mutants/lines.ts';
+export { takeAsVerified } from './verify.ts';
 export type { JudgedMutant, Judgement, Mutant, MutantResult, MutateOptions, MutateResult } from './mutants/mutant.ts';

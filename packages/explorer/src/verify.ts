@@ -165,17 +165,26 @@ function judgedIn(executor: TabulatedExecutor): string {
   return [...(executor.failed ? [executor.violation?.property] : []), ...truths].join(', ');
 }
 
-/** Systems whose routines have been verified in another one. */
-const verified = new WeakSet<System>();
+/** Systems that are not looked at again themselves: which one is in their place; null: none, it has been. */
+const insteadOf = new WeakMap<System, System | null>();
 
-/** Says that the routines of a system are those of one that is verified, but for a changed line. */
+/**
+ * Says that the routines of a system are those of one that has been verified, but for a changed line at most: a search
+ * does not run them again.
+ */
 export function takeAsVerified(system: System): void {
-  verified.add(system);
+  insteadOf.set(system, null);
 }
 
-/** Whether {@link takeAsVerified} has said so. */
-export function isVerified(system: System): boolean {
-  return verified.has(system);
+/** Says that a search of a system runs the routines of another one again: they do the same, in less time. */
+export function verifyInstead(system: System, original: System): void {
+  insteadOf.set(system, toVerify(original));
+}
+
+/** The system whose routines are run again after a search of this one; null: of none. */
+export function toVerify(system: System): System | null {
+  const other = insteadOf.get(system);
+  return other === undefined ? system : other;
 }
 
 /** Has a system run when it is new, so that {@link verifyRuns} can say whether it still runs like that. */

@@ -8,6 +8,7 @@ import { sampleWithPct, type PctFinding } from './beside.ts';
 import { modelOf } from './plan.ts';
 import { judge } from './mutants/judge.ts';
 import { linesOf, mutationAmong } from './mutants/lines.ts';
+import { takeAsVerified } from './verify.ts';
 import type { Judgement } from './mutants/mutant.ts';
 import type { StateSet } from './mutants/same-states.ts';
 import type { Bounds, SystemSource } from './result.ts';
@@ -73,6 +74,8 @@ const api = {
   async prepare(source: SystemSource, bounds: Bounds): Promise<void> {
     const { timeoutSeconds: _, ...unhurried } = bounds;
     const system = await buildSystem(source);
+    // The caller has verified it.
+    takeAsVerified(system);
     mutable = { system, lines: (await linesOf(system, { bounds: unhurried })).lines };
   },
   /** Judges one mutant of the system. */

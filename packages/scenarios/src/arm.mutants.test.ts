@@ -1,6 +1,5 @@
 /** Every barrier of these scenarios left out, or one step weaker, on `arm`: which are needed. */
-import { explore, linesOf, mutationsNamed, resolveScenario } from '@shootdown/explorer';
-import { mutated } from '@shootdown/machine';
+import { changed, explore, linesOf, mutationsNamed, resolveScenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
 import { scenarios } from './index.ts';
 import { DEEP, UNCOUNTED } from './matrix.test-support.ts';
@@ -105,7 +104,7 @@ describe.each(tables.filter(({ quick }) => DEEP || quick === true))(
       const mutations = await mutationsNamed(build(), names);
       const judged: Record<string, string> = {};
       for (const [index, mutation] of mutations.entries()) {
-        const { verdict } = await explore(mutated(build(), mutation).system, UNCOUNTED);
+        const { verdict } = await explore(changed(build(), [mutation]), UNCOUNTED);
         judged[names[index] as string] = verdict === 'safe' ? 'not needed' : 'needed';
       }
       expect(judged).toEqual(changes);

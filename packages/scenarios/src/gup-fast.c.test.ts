@@ -4,7 +4,7 @@ import type { gup } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
 import { gupFastVsCollapse } from './gup-fast-vs-collapse.ts';
 import { gupFastVsUnmap } from './gup-fast-vs-unmap.ts';
-import { DEEP } from './matrix.test-support.ts';
+import { DEEP, shippedSystem } from './matrix.test-support.ts';
 
 /** gup_fast_pte_range() and gup_fast_pmd_leaf(), with what a variant looks at again once the page is pinned. */
 const walking = (recheck: gup.Recheck): string => `
@@ -91,8 +91,8 @@ async function verdicts<V extends Variant>(scenario: Scenario<V> & OffersC, vari
   expect(Object.keys(replace).sort()).toEqual(['gup_fast_pmd_leaf', 'gup_fast_pte_range']);
   const twin = resolveScenario([scenario], { ...request, replace });
   const found = [];
-  for (const resolved of [twin, shipped]) {
-    const { verdict, problems } = await explore(resolved.build(), { all: true, interleavingsStatesMax: 0 });
+  for (const system of [twin.build(), shippedSystem(shipped)]) {
+    const { verdict, problems } = await explore(system, { all: true, interleavingsStatesMax: 0 });
     found.push({ verdict, properties: problems.map(({ property }) => property).sort() });
   }
   return found;

@@ -9,8 +9,10 @@ import {
   explore,
   judgeSchedule,
   resolveScenario,
+  takeAsVerified,
   type ExpectedVerdict,
   type ExploreResult,
+  type ResolvedScenario,
   type Scenario,
 } from '@shootdown/explorer';
 import {
@@ -73,6 +75,7 @@ type Parameters = Readonly<Record<string, number>>;
 
 /** A scenario in its tests. A memory model that is left out is that of the variant, parameters have their defaults. */
 export interface ScenarioUnderTest {
+  /** Built once: whether it is the same one twice is looked at by {@link searched}, and by `npm run test:deep`. */
   readonly systemOf: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => System;
   /** Searches with reduction: once, however many tests want to know what comes out of it. */
   readonly searched: (variant: string, memoryModel?: MemoryModel, parameters?: Parameters) => Promise<ExploreResult>;
@@ -160,7 +163,7 @@ function underTest(scenario: Scenario): ScenarioUnderTest {
     resolveScenario([scenario], { scenario: scenario.name, variant, memoryModel, parameters });
   const results = new Map<string, Promise<ExploreResult>>();
   return {
-    systemOf: (...request) => resolved(...request).build(),
+    systemOf: (...request) => (DEEP ? resolved(...request).build() : resolved(...request).buildOnce()),
     searched(variant, memoryModel, parameters) {
       const found = resolved(variant, memoryModel, parameters);
       const key = `${variant} ${found.memoryModel} ${JSON.stringify(parameters ?? {})}`;
@@ -177,6 +180,8 @@ function underTest(scenario: Scenario): ScenarioUnderTest {
  */
 async function expectSameInFull(reduced: ExploreResult, system: System): Promise<void> {
   if (reduced.shortest || reduced.states > FULL_STATES_MAX) return;
+  // With reduction it has been verified.
+  if (!DEEP) takeAsVerified(system);
   const full = await explore(system, { ...UNCOUNTED, reduction: false });
   expect([full.verdict, full.property, full.schedule?.length]).toEqual([
     reduced.verdict,
@@ -189,6 +194,14 @@ async function expectSameInFull(reduced: ExploreResult, system: System): Promise
 export function counterexampleOf(system: System, result: ExploreResult): string {
   // Golden files show every step: some are about what a round of IPIs does inside.
   return renderTrace('text', counterexample({ build: () => system }, result), { expand: true });
+}
+
+/** A scenario's system as it ships, for comparison: its own tests verify it. */
+export function shippedSystem(shipped: Pick<ResolvedScenario, 'build' | 'buildOnce'>): System {
+  if (DEEP) return shipped.build();
+  const system = shipped.buildOnce();
+  takeAsVerified(system);
+  return system;
 }
 
 /** Random schedules lead real actors and tables through the same states. */

@@ -2,15 +2,8 @@
  * Golden tables of `mutate`: every line of a variant, what it is needed for, and if it is not, why that is no surprise.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { explore, linesOf, mutate, type JudgedMutant, type Mutant } from '@shootdown/explorer';
-import {
-  formatMutation,
-  mutated,
-  parseMutation,
-  type CodeLine,
-  type MemoryModel,
-  type System,
-} from '@shootdown/machine';
+import { changed, explore, linesOf, mutate, type JudgedMutant, type Mutant } from '@shootdown/explorer';
+import { formatMutation, parseMutation, type CodeLine, type MemoryModel, type System } from '@shootdown/machine';
 import { GoldenPlaces, placeOf } from './mutants.places.test-support.ts';
 
 /** What of a variant is not its default. */
@@ -231,19 +224,22 @@ async function changesNamed(name: string, systemOf: () => System, changes: reado
 }
 
 /** A system with lines of it changed. */
-function without(systemOf: () => System, changed: readonly Mutant[]): System {
-  return changed.reduce((system, { mutation }) => mutated(system, mutation).system, systemOf());
+function without(systemOf: () => System, mutants: readonly Mutant[]): System {
+  return changed(
+    systemOf(),
+    mutants.map(({ mutation }) => mutation),
+  );
 }
 
 /** What goes wrong with these changes of a system. */
 async function brokenBy(name: string, systemOf: () => System, changes: readonly string[]): Promise<Broken> {
-  const changed = await changesNamed(name, systemOf, changes);
-  const { property, kind, verdict } = await explore(without(systemOf, changed), {
+  const mutants = await changesNamed(name, systemOf, changes);
+  const { property, kind, verdict } = await explore(without(systemOf, mutants), {
     bounds: BOUNDS,
     interleavingsStatesMax: 0,
   });
   if (verdict === 'bounded') throw new Error(`${name}: without ${changes.join(' and ')} no search ends`);
-  return { property: kind === 'sometimes' ? null : property, places: changed.map(({ line }) => placeOf(line)) };
+  return { property: kind === 'sometimes' ? null : property, places: mutants.map(({ line }) => placeOf(line)) };
 }
 
 const GOLDEN = new URL('golden/', import.meta.url);

@@ -1,5 +1,5 @@
-import { explore, expectedVerdict, mutationsNamed, resolveScenario } from '@shootdown/explorer';
-import { mutated, program, routine, type Mutation, type Program, type Steps } from '@shootdown/machine';
+import { changed, explore, expectedVerdict, mutationsNamed, resolveScenario } from '@shootdown/explorer';
+import { program, routine, type Mutation, type Program, type Steps } from '@shootdown/machine';
 import { vmalloc } from '@shootdown/mm';
 import { BREAK_BEFORE_MAKE } from '@shootdown/mmu';
 import { describe, expect, it } from 'vitest';
@@ -44,7 +44,7 @@ describe('break-before-make in huge vmalloc', () => {
   it('reports a table that is freed while walk caches point to it', async () => {
     const system = resolveScenario([ptdumpVmalloc], { scenario: ptdumpVmalloc.name, variant: 'trylock-2026' }).build();
     const [unflushed] = await mutationsNamed(system, ['pud_free_pmd_page/__flush_tlb_kernel_pgtable:leave-out']);
-    const { property } = await explore(mutated(system, unflushed as Mutation).system, UNCOUNTED);
+    const { property } = await explore(changed(system, [unflushed as Mutation]), UNCOUNTED);
     expect(property).toBe(vmalloc.HELD_TABLE);
   });
 });

@@ -1,5 +1,6 @@
 /** What comes after a verdict: the space around it, and its code with lines changed. Loaded when asked for. */
 import {
+  changed,
   explained,
   judgeSchedule,
   mutate,
@@ -10,7 +11,6 @@ import {
   type Survey,
 } from '@shootdown/explorer';
 import {
-  mutated,
   RandomScheduler,
   recordTrace,
   runScheduler,
@@ -38,7 +38,7 @@ export async function withMutations(
     ...found,
     // Nobody has said what is to be expected of it.
     expected: null,
-    build: () => mutations.reduce((system, mutation) => mutated(system, mutation).system, found.build()),
+    build: () => changed(found.build(), mutations),
   };
 }
 

@@ -2,6 +2,7 @@
 import {
   LineWatcher,
   ModelError,
+  mutated,
   parseMutation,
   type CodeLine,
   type Mutation,
@@ -11,20 +12,18 @@ import {
 import { explore } from '../explore.ts';
 import type { ExploreOptions, ExploreResult } from '../result.ts';
 import { unknownName } from '../unknown-name.ts';
-import { rememberRuns, takeAsVerified, verifyRuns } from '../verify.ts';
+import { takeAsVerified, verifyInstead } from '../verify.ts';
 import type { Mutant } from './mutant.ts';
 
-/** Searches a system and notes every line that is reached. */
+/** Searches a system, verifies its routines, and notes every line that is reached. */
 export async function linesOf(
   system: System,
   options: ExploreOptions = {},
 ): Promise<{ readonly unchanged: ExploreResult; readonly lines: readonly CodeLine[] }> {
-  rememberRuns(system);
   const watcher = new LineWatcher(system);
   // To be watched takes time: what is run again is run as it is.
-  takeAsVerified(watcher.system);
+  verifyInstead(watcher.system, system);
   const unchanged = await explore(watcher.system, { ...options, workers: 1, interleavingsStatesMax: 0 });
-  verifyRuns(system, unchanged.states);
   return { unchanged, lines: watcher.lines() };
 }
 
@@ -39,7 +38,7 @@ function mutationOf({ routine, word, position }: CodeLine, change: string): Muta
 
 /**
  * The mutations that texts name, `pud_free_pmd_page/pud_clear:leave-out`. The system is searched, for only then are its
- * lines known. Throws ModelError (one line, with what there is) if one of them names none.
+ * lines known, and verified. Throws ModelError (one line, with what there is) if one of them names none.
  */
 export async function mutationsNamed(
   system: System,
@@ -49,6 +48,13 @@ export async function mutationsNamed(
   const names = texts.map(parseMutation);
   const { lines } = await linesOf(system, options);
   return names.map((name) => mutationAmong(lines, name));
+}
+
+/** A system with lines of it changed: those of one that {@link mutationsNamed} has verified, which it is not itself. */
+export function changed(system: System, mutations: readonly Mutation[]): System {
+  const result = mutations.reduce((one, mutation) => mutated(one, mutation).system, system);
+  takeAsVerified(result);
+  return result;
 }
 
 /** The mutation of a name, if the lines are known. Throws ModelError. */

@@ -290,5 +290,8 @@ it('a point that lies is refused before anything is judged', async () => {
   });
   builder.processor({ name: 'P', tasks: [program(writes)] });
   builder.processor({ name: 'Q', tasks: [program(forgets)] });
-  await expect(mutate(builder.build())).rejects.toThrow('two histories reach it and go on differently');
+  const system = builder.build();
+  const lies = 'two histories reach it and go on differently';
+  await expect(mutate(system)).rejects.toThrow(lies);
+  await expect(mutationsNamed(system, ['writes/shared:leave-out'])).rejects.toThrow(lies);
 });

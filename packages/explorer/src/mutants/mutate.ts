@@ -1,6 +1,5 @@
 /** `mutate`: changes every line of a system's code in turn, and says which of them are needed for what. */
 import { checkOptions, type System, checkFlag, checkWhole } from '@shootdown/machine';
-import { explore } from '../explore.ts';
 import type { Bounds } from '../result.ts';
 import { Watch } from '../watch.ts';
 import { judge } from './judge.ts';
@@ -34,8 +33,6 @@ export async function mutate(system: System, options: MutateOptions = {}): Promi
   const watch = new Watch({ signal });
   const bounds: Bounds = { maxStates: MUTANT_STATES_MAX, ...options.bounds };
   const cancels = signal && { signal };
-  // What is taken on trust of the code as it is, is looked at here: watched, and changed, it is not run again.
-  await explore(system, { bounds, ...cancels, interleavingsStatesMax: 0 });
   const { unchanged, lines } = await linesOf(system, { bounds, ...cancels, ...(onProgress && { onProgress }) });
   const mutants = unchanged.verdict === 'safe' ? mutantsOf(lines).filter(wanted) : [];
   const compared = compare && mutants.length > 0;

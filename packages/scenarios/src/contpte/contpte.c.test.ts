@@ -2,6 +2,7 @@ import { replacements, type OffersC } from '@shootdown/c';
 import { expectedVerdict, explore, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { contpte } from '@shootdown/mm';
 import { describe, expect, it } from 'vitest';
+import { shippedSystem } from '../matrix.test-support.ts';
 import * as contpteScenarios from './index.ts';
 import type { ContpteVariant } from './machine.ts';
 
@@ -271,7 +272,8 @@ async function verdictOf(scenario: ContpteScenario, variant: string, text: strin
         });
   const resolved = resolveScenario([scenario], { ...request, replace });
   const bounds = deep ? {} : { maxStates };
-  const { verdict, property, complete } = await explore(resolved.build(), { bounds, interleavingsStatesMax: 0 });
+  const system = replace ? resolved.build() : shippedSystem(resolved);
+  const { verdict, property, complete } = await explore(system, { bounds, interleavingsStatesMax: 0 });
   return { verdict, property, complete };
 }
 

@@ -1,6 +1,7 @@
 import { replacements, type OffersC } from '@shootdown/c';
 import { explore, resolveScenario, type Scenario } from '@shootdown/explorer';
 import { describe, expect, it } from 'vitest';
+import { shippedSystem } from '../matrix.test-support.ts';
 import { lazyErrorPath, lazyFork, lazyMigrateVma, lazyPagemapScan, lazySleep, lazyUnlock } from './index.ts';
 
 /** fs/proc/task_mmu.c: `end` is what comes when all entries are protected. */
@@ -186,7 +187,8 @@ async function verdictOf(scenario: LazyScenario, variant: string, text: string |
   const replace =
     text === null ? undefined : await replacements({ offer: await scenario.c(), files, parameters: {}, own });
   const resolved = resolveScenario([scenario], { ...request, replace });
-  const { verdict, property, complete } = await explore(resolved.build(), { interleavingsStatesMax: 0 });
+  const system = replace ? resolved.build() : shippedSystem(resolved);
+  const { verdict, property, complete } = await explore(system, { interleavingsStatesMax: 0 });
   return { verdict, property, complete };
 }
 
