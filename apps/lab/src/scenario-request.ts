@@ -216,8 +216,7 @@ function guarded<T>(typed: string, work: () => T): T {
 type Exported = readonly [scenario: Scenario | undefined, module: () => string, name: string];
 
 /** What ships, with the kernel that it runs: a module of the user's loads of it what it needs, and does not wait. */
-const catalogue = async (): Promise<typeof import('@shootdown/scenarios/catalogue')> =>
-  await import('@shootdown/scenarios/catalogue');
+const catalogue = async () => await import('@shootdown/scenarios/catalogue');
 
 /** Scenarios that ship are exported by their name in camel case. */
 async function shipped(name: string): Promise<Exported> {
