@@ -9,6 +9,13 @@
  * class { *clear(w) { ... } }             class { static { N.methods(this); } *clear(w) { ... } }
  * class { *#clear(w) { ... } }            #clear(...a) { return N.steps(this.#made_clear(...a), "#clear"); }
  * ```
+ *
+ * The assertions in such a function are listed where it is noted, and say when they are evaluated, so that a verdict
+ * can name those that never were:
+ *
+ * ```
+ * yield* assertThat(w === 0, 'clear')     yield* N.asserted(assertThat(w === 0, 'clear'), ["clear(): clear", 42])
+ * ```
  */
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,7 +61,7 @@ export function notedSource(
   kind: SourceKind = 'module',
 ): string {
   const program = parsed(source, kind);
-  const noting = new Noting(program, moved, kind);
+  const noting = new Noting(program, moved, kind, source);
   // What is bundled may import, CommonJS or not.
   const required = kind === 'commonjs' && moved !== null;
   const begin = required ? prologueOf(moved) : [];
@@ -93,10 +100,16 @@ class Noting {
   exports = '';
   readonly #moved: Moved | null;
   readonly #kind: SourceKind;
+  readonly #source: string;
+  /** Names that assertThat() has here. */
+  readonly #assertNames = new Set(['assertThat']);
+  /** The innermost generator function that is being read; null: none. */
+  #inside: Generating | null = null;
 
-  constructor(program: Program, moved: Moved | null, kind: SourceKind) {
+  constructor(program: Program, moved: Moved | null, kind: SourceKind, source: string) {
     this.#moved = moved;
     this.#kind = kind;
+    this.#source = source;
     this.#children(program, program);
   }
 
@@ -124,21 +137,29 @@ class Noting {
         break;
       case 'ObjectExpression':
         if (node.properties.some((p) => p.type === 'Property' && p.method && makesSteps(p.value)))
-          return this.#wrapped(`${NOTE}.methods(`, node, ')', block);
+          return this.#methods(node, block);
         break;
       case 'ClassBody':
-        if (node.body.some((member) => member.type === 'MethodDefinition' && makesSteps(member.value)))
-          this.put(node.start + 1, `static { ${NOTE}.methods(this); }`);
+        if (node.body.some((member) => member.type === 'MethodDefinition' && makesSteps(member.value))) {
+          const assertions = this.#membersOf(node, block);
+          return this.put(node.start + 1, `static { ${NOTE}.methods(this${assertions}); }`);
+        }
         break;
       case 'MethodDefinition':
         if (node.key.type === 'PrivateIdentifier' && makesSteps(node.value)) {
           const { name, start, end } = node.key;
-          const steps = `${NOTE}.steps(this.${MADE}${name}(...made), ${JSON.stringify(`#${name}`)})`;
+          const assertions = listed(this.#assertionsIn(node.value, block, `#${name}`));
+          const steps = `${NOTE}.steps(this.${MADE}${name}(...made), ${JSON.stringify(`#${name}`)}${assertions})`;
           this.put(node.start, `${node.static ? 'static ' : ''}#${name}(...made) { return ${steps}; }`);
-          this.put(start, `${MADE}${name}`, end);
+          return this.put(start, `${MADE}${name}`, end);
         }
         break;
       case 'ImportDeclaration':
+        for (const one of node.specifiers)
+          if (one.type === 'ImportSpecifier' && nameOf(one.imported) === 'assertThat')
+            this.#assertNames.add(one.local.name);
+        this.#names(node.source);
+        break;
       case 'ExportNamedDeclaration':
       case 'ExportAllDeclaration':
         this.#names(node.source);
@@ -149,6 +170,7 @@ class Noting {
       case 'CallExpression':
         if (this.#kind === 'commonjs' && isNamed(node.callee, 'require') && this.#names(node.arguments[0]))
           return node.arguments.slice(1).forEach((argument) => this.#node(argument, node, block));
+        if (this.#inside && this.#asserts(node)) return this.#assertion(node, block, this.#inside);
         break;
       case 'AssignmentExpression':
         if (this.#kind === 'commonjs') this.exports ||= exportsOf(node);
@@ -186,29 +208,98 @@ class Noting {
   /** It is there before its block begins, and can be replaced then. */
   #declaration(node: GeneratorNode, block: StatementList): void {
     const name = node.id?.name;
-    if (name === undefined) return this.#wrapped(`${NOTE}.made(`, node, ', "default");', block);
-    this.put(beginOf(block), `${name} = ${NOTE}.made(${name}, ${JSON.stringify(name)});`);
-    this.#children(node, block);
+    if (name === undefined) return this.#wrapped(node, 'default', block, ';');
+    const assertions = listed(this.#assertionsIn(node, block, name));
+    this.put(beginOf(block), `${name} = ${NOTE}.made(${name}, ${JSON.stringify(name)}${assertions});`);
   }
 
   /** Its own name, if it has one, has to mean what notes as well. */
   #expression(node: GeneratorNode, parent: AnyNode, block: StatementList): void {
     const { id } = node;
-    if (!id) {
-      const name = JSON.stringify(nameGivenBy(parent));
-      return this.#wrapped(`${NOTE}.made(`, node, `, ${name})`, block);
-    }
+    if (!id) return this.#wrapped(node, nameGivenBy(parent), block);
     this.put(node.start, `(() => { const ${id.name} = ${NOTE}.made(`);
     this.put(id.start, '', id.end);
-    this.#children(node, block);
-    this.put(node.end, `, ${JSON.stringify(id.name)}); return ${id.name}; })()`);
+    const assertions = listed(this.#assertionsIn(node, block, id.name));
+    this.put(node.end, `, ${JSON.stringify(id.name)}${assertions}); return ${id.name}; })()`);
   }
 
-  #wrapped(before: string, node: AnyNode, after: string, block: StatementList): void {
-    this.put(node.start, before);
-    this.#children(node, block);
-    this.put(node.end, after);
+  #wrapped(node: GeneratorNode, name: string, block: StatementList, end = ''): void {
+    this.put(node.start, `${NOTE}.made(`);
+    const assertions = listed(this.#assertionsIn(node, block, name));
+    this.put(node.end, `, ${JSON.stringify(name)}${assertions})${end}`);
   }
+
+  #methods(node: OfType<'ObjectExpression'>, block: StatementList): void {
+    this.put(node.start, `${NOTE}.methods(`);
+    this.put(node.end, `${this.#membersOf(node, block)})`);
+  }
+
+  /** Reads a class or an object; returns the assertions of its generators by their names, as the last argument. */
+  #membersOf(node: OfType<'ClassBody' | 'ObjectExpression'>, block: StatementList): string {
+    const of: Record<string, Assertion[]> = {};
+    for (const member of node.type === 'ClassBody' ? node.body : node.properties) {
+      const isOne =
+        (member.type === 'MethodDefinition' && member.key.type !== 'PrivateIdentifier') ||
+        (member.type === 'Property' && member.method);
+      if (!isOne || !makesSteps(member.value)) {
+        this.#node(member, node, block);
+        continue;
+      }
+      const name = member.computed ? '' : keyOf(member.key);
+      if (member.computed) this.#node(member.key, member, block);
+      const assertions = this.#assertionsIn(member.value, block, name);
+      // Who has a name that is computed is not found by it.
+      if (assertions.length > 0 && !member.computed) (of[name] ??= []).push(...assertions);
+    }
+    return Object.keys(of).length > 0 ? `, ${JSON.stringify(of)}` : '';
+  }
+
+  /** Reads a generator function; returns the assertions in it, but for those in generator functions in it. */
+  #assertionsIn(node: GeneratorNode, block: StatementList, name: string): Assertion[] {
+    const outer = this.#inside;
+    const inside: Generating = { name, assertions: [] };
+    this.#inside = inside;
+    this.#children(node, block);
+    this.#inside = outer;
+    return inside.assertions;
+  }
+
+  /** Whether a call is one of assertThat(), of whatever name. */
+  #asserts({ callee }: OfType<'CallExpression'>): boolean {
+    if (callee.type === 'Identifier') return this.#assertNames.has(callee.name);
+    return callee.type === 'MemberExpression' && !callee.computed && isNamed(callee.property, 'assertThat');
+  }
+
+  #assertion(node: OfType<'CallExpression'>, block: StatementList, inside: Generating): void {
+    const sentence = node.arguments[1];
+    const said =
+      sentence?.type === 'Literal'
+        ? String(sentence.value)
+        : this.#source.slice(sentence?.start ?? 0, sentence?.end ?? 0);
+    const assertion: Assertion = [inside.name === '' ? said : `${inside.name}(): ${said}`, node.start];
+    inside.assertions.push(assertion);
+    this.put(node.start, `${NOTE}.asserted(`);
+    this.#children(node, block);
+    this.put(node.end, `, ${JSON.stringify(assertion)})`);
+  }
+}
+
+/** Function and sentence of an assertion, and where it begins. */
+type Assertion = [name: string, offset: number];
+
+/** A generator function that is being read. */
+interface Generating {
+  readonly name: string;
+  readonly assertions: Assertion[];
+}
+
+/** As the last argument of a call; nothing if there are none. */
+function listed(assertions: readonly Assertion[]): string {
+  return assertions.length > 0 ? `, ${JSON.stringify(assertions)}` : '';
+}
+
+function keyOf(key: AnyNode): string {
+  return key.type === 'Literal' ? String(key.value) : nameOf(key);
 }
 
 /** What `module.exports = { ... }` exports. */

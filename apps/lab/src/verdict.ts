@@ -75,7 +75,7 @@ function boundLines({ bounds, boundsGiven }: ExploreResult): string[] {
 
 /** What no run came to, one line per kind: a verdict that rests on little should look like it. */
 function notReachedLines({ coverage, scope }: ExploreResult): string[] {
-  const { seenAlike, assertionsReached, routinesNeverBegun, propertiesNeverEvaluated } = scope;
+  const { seenAlike, assertionsReached, assertionsNeverReached, routinesNeverBegun, propertiesNeverEvaluated } = scope;
   const steps = coverage.routines.flatMap(({ routine, neverPerformed }) =>
     neverPerformed.map((step) => `${routine}: ${step}`),
   );
@@ -83,6 +83,7 @@ function notReachedLines({ coverage, scope }: ExploreResult): string[] {
   return [
     listed('word', 'that others change by atomics, and a plain load is given no old value of', seenAlike),
     listed('assertion', 'reached in some run', assertionsReached),
+    listed('assertion', 'never reached', assertionsNeverReached),
     listed('routine', 'never begun', routinesNeverBegun),
     listed('step', 'reached and never performed', steps),
     listed('step', 'whose outcomes were not all taken', outcomes),

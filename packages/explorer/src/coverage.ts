@@ -65,6 +65,11 @@ export interface Scope {
   readonly storesKeptBehindLoads: readonly string[];
   /** Sentences that `assertThat` was asked about in some run. */
   readonly assertionsReached: readonly string[];
+  /**
+   * Assertions that no run evaluates although it begins the function that they stand in: behind a condition that is
+   * never true. Known of modules that the command has loaded.
+   */
+  readonly assertionsNeverReached: readonly string[];
   /** Tasks and interrupt handlers of which no run performs a step. */
   readonly routinesNeverBegun: readonly string[];
   /** Properties that were never looked at: `finally`, when nothing comes to rest. */
@@ -82,8 +87,11 @@ export function scopeOf(system: System, { nodes, weak }: TabulatedExecutor, rest
   const noOps = NO_OPS[system.memoryModel] ?? [];
   const untested = new Map<string, { ordering: Ordering; places: Set<string>; routines: Set<string> }>();
   const assertions = new Set<string>();
+  const [standing, evaluated] = [new Map<string, string>(), new Set<string>()];
   for (const { kind, name, ordering, place, routine } of nodes.sites.values()) {
     if (kind === 'assertion') assertions.add(name);
+    if (kind === 'stands') standing.set(`${name} ${place}`, name);
+    if (kind === 'evaluated') evaluated.add(`${name} ${place}`);
     if (ordering === null || !noOps.includes(ordering)) continue;
     const known = untested.get(name) ?? { ordering, places: new Set<string>(), routines: new Set<string>() };
     known.places.add(`${routine} ${place}`);
@@ -113,6 +121,9 @@ export function scopeOf(system: System, { nodes, weak }: TabulatedExecutor, rest
       .sort(),
     weakerArchitectures: noOps.length > 0 && architectures.has('arm64') ? ['arm64'] : [],
     assertionsReached: [...assertions].sort(),
+    assertionsNeverReached: [
+      ...new Set([...standing].filter(([site]) => !evaluated.has(site)).map(([, name]) => name)),
+    ].sort(),
     routinesNeverBegun: system.programs.filter((_, index) => !begun.has(index)).map(({ name }) => name),
     propertiesNeverEvaluated: rested ? [] : system.properties.filter((p) => p.kind === 'finally').map((p) => p.name),
   };

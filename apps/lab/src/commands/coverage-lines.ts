@@ -34,6 +34,8 @@ export function coverageLines(coverage: Coverage, scope: Scope | null, columns: 
   const never = scope?.routinesNeverBegun ?? [];
   if (never.length > 0) lines.push(...list('Never begun', never));
   if (choicesNeverTaken.length > 0) lines.push(...list('Never happened', choicesNeverTaken));
+  if (scope && scope.assertionsNeverReached.length > 0)
+    lines.push(...list('Never asserted, in code that was begun', scope.assertionsNeverReached));
   if (scope && scope.propertiesNeverEvaluated.length > 0)
     lines.push(...list('Never looked at, because nothing comes to rest', scope.propertiesNeverEvaluated));
   if (never.length + choicesNeverTaken.length + outcomesNeverTaken.length === 0 && routines.every(isWhole))

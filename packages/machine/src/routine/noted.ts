@@ -4,6 +4,7 @@
  */
 import { ModelError } from '../state/errors.ts';
 import type { Mark, Operation, Steps } from './operation.ts';
+import { noteAssertions, type AssertionSite } from './sites.ts';
 import {
   isNoting,
   LEFT,
@@ -209,29 +210,42 @@ const replaced = new WeakSet<object>();
  * The same for generator functions of which nobody knows what they are for: whoever loads code of a user's puts these
  * into it. A generator that is run by hand, with next(), is begun by that. `made`: what a generator function makes.
  * `methods`: what those of an object make, or those of a class and its instances. `steps`: some that were just made.
- * `constructors`: what is made of text, by `GeneratorFunction`.
+ * `constructors`: what is made of text, by `GeneratorFunction`. `asserted`: an assertion, evaluated. The assertions
+ * that stand in a function come with it, so that those of code that was begun are known which were never evaluated.
  */
 export const noteEverything = {
   made: madeNoted,
   methods: methodsNoted,
   steps: stepsNoted,
   constructors: constructorsNoted,
+  asserted: assertionNoted,
 };
 
-function madeNoted<F extends (...args: never[]) => Steps<unknown>>(make: F, name: string): F {
+function madeNoted<F extends (...args: never[]) => Steps<unknown>>(
+  make: F,
+  name: string,
+  assertions?: readonly AssertionSite[],
+): F {
   if (replaced.has(make)) return make;
-  const named = wrapped(make, name, (steps) => stepsNoted(steps, name));
+  const named = wrapped(make, name, (steps) => stepsNoted(steps, name, assertions));
   // Who asks whether it is a generator function is told so still.
   Object.setPrototypeOf(named, Object.getPrototypeOf(make) as object);
   replaced.add(named);
   return named;
 }
 
-function methodsNoted<T extends object>(owner: T): T {
-  replaceGenerators(owner, madeNoted);
+function methodsNoted<T extends object>(owner: T, assertions?: Readonly<Record<string, readonly AssertionSite[]>>): T {
+  const replacement = (make: (...args: never[]) => Steps<unknown>, name: string) =>
+    madeNoted(make, name, assertions && Object.hasOwn(assertions, name) ? assertions[name] : undefined);
+  replaceGenerators(owner, replacement);
   const { prototype } = owner as { prototype?: unknown };
-  if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, madeNoted);
+  if (typeof prototype === 'object' && prototype !== null) replaceGenerators(prototype, replacement);
   return owner;
+}
+
+function assertionNoted<T>(steps: T, site: AssertionSite): T {
+  noteAssertions('evaluated', [site]);
+  return steps;
 }
 
 /** The constructor of generator functions has no name of its own: it is found by what it has made. */
@@ -257,7 +271,8 @@ interface NotedGenerator extends Noted, ByHand {
   [Symbol.iterator]: () => unknown;
 }
 
-function stepsNoted(steps: Steps<unknown>, name: string): Steps<unknown> {
+function stepsNoted(steps: Steps<unknown>, name: string, assertions?: readonly AssertionSite[]): Steps<unknown> {
+  if (assertions !== undefined) noteAssertions('stands', assertions);
   const what = name === '' ? 'a generator function' : `${name}()`;
   const inside = isNoting();
   if (inside && Symbol.asyncIterator in steps)

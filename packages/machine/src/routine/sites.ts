@@ -6,9 +6,12 @@
  */
 import type { Ordering } from './operation.ts';
 
-/** A place in a routine that an execution has reached. */
+/**
+ * A place in a routine that an execution has reached. `stands`: an assertion stands in code that was begun;
+ * `evaluated`: it was reached itself.
+ */
 export interface Site {
-  readonly kind: 'ordering' | 'assertion';
+  readonly kind: 'ordering' | 'assertion' | 'stands' | 'evaluated';
   /** Of the operation, or of the property asserted. */
   readonly name: string;
   /** What the operation stands for; null for an assertion. */
@@ -30,8 +33,17 @@ export function sitesOf<T>(found: Site[], work: () => T): T {
 }
 
 /** An operation that stands for an order is made here, or something is asserted. */
-export function noteSite(kind: Site['kind'], name: string, ordering: Ordering | null): void {
+export function noteSite(kind: 'ordering' | 'assertion', name: string, ordering: Ordering | null): void {
   looking?.push({ kind, name, ordering, place: placeOn(new Error().stack ?? '') });
+}
+
+/** An assertion in the source of a user's: its function and sentence, and what tells it from others of them. */
+export type AssertionSite = readonly [name: string, offset: number];
+
+/** Code with these assertions was begun, or one was evaluated. */
+export function noteAssertions(kind: 'stands' | 'evaluated', sites: readonly AssertionSite[]): void {
+  if (looking === null) return;
+  for (const [name, offset] of sites) looking.push({ kind, name, ordering: null, place: String(offset) });
 }
 
 const FRAMES_MAX = 6;
