@@ -3,6 +3,7 @@
  * instead.
  */
 import type { Mark, Operation, Steps } from '../routine/operation.ts';
+import { begin } from '../routine/noted.ts';
 import type { Program } from '../routine/routine.ts';
 import { NOWHERE, positionOf, resumeLocating, type Position } from './source-order.ts';
 
@@ -32,7 +33,9 @@ export abstract class Rewriting {
     return yield* this.#drive(program.start(), frame);
   }
 
-  *#drive(steps: Steps<unknown>, frame: Frame): Steps<unknown> {
+  *#drive(made: Steps<unknown>, frame: Frame): Steps<unknown> {
+    // They are this wrapper's to run.
+    const steps = begin(made);
     for (let next = this.resume(steps, undefined, frame); ;) {
       if (next.done) return next.value;
       const said = next.value as Operation | Mark;

@@ -207,6 +207,7 @@ export class OneStep implements Noted {
   /** Nobody ends a routine early, so this is a loop that was left, or a pattern, and `yield*` has passed it on. */
   return(value: unknown): IteratorResult<unknown> {
     if (this.begun && !this.ended) noteLeft(this.what);
+    this.begun = true;
     this.ended = true;
     return { value, done: true };
   }
