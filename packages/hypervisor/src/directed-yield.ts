@@ -4,7 +4,7 @@
  * Mirrors virt/kvm/kvm_main.c, v6.18: kvm_vcpu_on_spin(), kvm_vcpu_eligible_for_directed_yield(), kvm_vcpu_yield_to();
  * and arch/x86/kvm/vmx/vmx.c: handle_pause(), grow_ple_window(), shrink_ple_window().
  */
-import { messageFor, type Message, type OperationContext } from '@shootdown/machine';
+import { messageFor, type Address, type Message, type OperationContext } from '@shootdown/machine';
 import { HypervisorCounter } from './exits.ts';
 import {
   KVM_DEFAULT_PLE_WINDOW_GROW,
@@ -41,10 +41,11 @@ function kvm_vcpu_on_spin(cx: OperationContext, vm: Vm, me: VmVcpu): void {
   const { placement } = me;
   if (!placement) return;
   cx.write(me.words.in_spin_loop, 1);
-  const { vcpus } = vm;
+  const { vcpus, ready } = vm;
   const start = cx.read(vm.last_boosted_vcpu.base) + 1;
   for (let i = 0; i < vcpus.length; i++) {
     const index = (start + i) % vcpus.length;
+    if (cx.read(ready[index] as Address) === 0) continue;
     const vcpu = vcpus[index] as VmVcpu;
     if (vcpu === me || !isCandidate(cx, vcpu) || !kvm_vcpu_eligible_for_directed_yield(cx, vcpu)) continue;
     cx.write(vm.last_boosted_vcpu.base, index);
@@ -62,11 +63,10 @@ export function leaveSpinLoop(cx: OperationContext, { words }: VmVcpu): void {
 }
 
 /**
- * A vCPU that was preempted in user mode holds no kernel lock; with an interrupt pending it is as good as in the
- * kernel.
+ * A vCPU that is ready but was preempted in user mode holds no kernel lock; with an interrupt pending it is as good as
+ * in the kernel.
  */
 function isCandidate(cx: OperationContext, vcpu: VmVcpu): boolean {
-  if (cx.read(vcpu.words.ready) === 0) return false;
   return (
     cx.read(vcpu.words.preempted) === 0 || vcpu.interruptPending(cx) || cx.read(vcpu.words.preempted_in_kernel) === 1
   );

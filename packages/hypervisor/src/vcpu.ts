@@ -159,6 +159,7 @@ export function addVcpu(builder: SystemBuilder, cpu: { readonly id: number }, op
       : -1;
     member = { name, component, port, words, kick, processor: -1, placement: null, interruptPending };
     vm.vcpus.push(member);
+    vm.ready.push(words.ready);
     if (vm.options.pauseLoopExiting) {
       builder.spontaneous({
         name: `${name}: PAUSE-loop exit`,

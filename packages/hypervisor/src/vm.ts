@@ -98,6 +98,8 @@ export interface VmVcpu {
 export class Vm {
   readonly options: VmOptions;
   readonly vcpus: VmVcpu[] = [];
+  /** vcpu->ready of each of them: whoever looks for one to yield to reads them all. */
+  readonly ready: Address[] = [];
   readonly last_boosted_vcpu: Region;
   readonly #builder: SystemBuilder;
 

@@ -126,7 +126,7 @@ export class RoutineCursor {
   constructor(body: Program, identity: number, words = Number.POSITIVE_INFINITY) {
     this.program = body;
     this.#words = words;
-    this.#seed = hashExtend(hashString(body.name), identity);
+    this.#seed = hashExtend(hashName(body.name), identity);
     this.#call(null, this.#start());
     this.#run(0);
   }
