@@ -110,7 +110,8 @@ export {
 export * from './system/specs.ts';
 export * from './system/system.ts';
 export { ScopedBuilder } from './system/scoped-builder.ts';
-export { Executor, IRET, type Emitted } from './execute/executor.ts';
+export { Executor, IRET } from './execute/executor.ts';
+export { Wire, type Emitted } from './execute/wire.ts';
 export { Reports, type SentMessage, type Violation } from './execute/reports.ts';
 export { EXECUTES_TAG, type Output } from './execute/keepers.ts';
 export {
