@@ -4,7 +4,7 @@
  * An executor owns one state of a system. {@link Executor.step} makes one choice happen, or says that it is not
  * enabled. How routines and components keep their local state is up to the two keepers it is composed of.
  */
-import { inOtherWords, LimitError, ModelError, printable, thrown, ThrownError } from '../state/errors.ts';
+import { inOtherWords, ModelError, printable, thrown, ThrownError } from '../state/errors.ts';
 import { BLOCKED, type Operation, type OperationDefinition } from '../routine/operation.ts';
 import type { Message, Replacements } from '../routine/operation.ts';
 import { synchronousChannel } from '../system/system.ts';
