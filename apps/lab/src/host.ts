@@ -220,6 +220,7 @@ class Host {
       const rest = {
         complete: false,
         stoppedBy,
+        limit: null,
         seconds,
         interleavings: null,
         schedule: null,

@@ -2,9 +2,12 @@ import {
   DirectExecutor,
   LiveExecutor,
   load,
+  nop,
   RandomScheduler,
   recordTrace,
+  replaceRoutines,
   replay,
+  routine,
   runScheduler,
   TabulatedExecutor,
   x86Costs,
@@ -151,6 +154,14 @@ describe('the builder', () => {
 });
 
 describe('a run', () => {
+  test('a routine in place of one that there is not is refused', () => {
+    const built = forkCow();
+    const system = replaceRoutines(built.system, { do_wp_pge: routine('do_wp_pge', () => nop()) });
+    expect(() => runMachine({ ...built, system })).toThrow(
+      'run: replaceRoutines: nothing was replaced: no routine do_wp_pge: did you mean do_wp_page?',
+    );
+  });
+
   test('books counters by phase, and all of them in the total', () => {
     const run = runMachine(
       machine({ name: 'phases', architecture: 'x86-64-4l', cpus: 2, ...SMALL })

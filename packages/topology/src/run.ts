@@ -4,6 +4,7 @@
 import {
   DirectExecutor,
   Random,
+  refuseReplacedUnknown,
   VirtualTimeScheduler,
   type CacheCosts,
   type Channel,
@@ -233,8 +234,9 @@ export class MachineRunner {
     return this.#phase;
   }
 
-  /** What the run has given so far. */
+  /** What the run has given so far. Throws ModelError if a routine was to take the place of one that there is not. */
   result(): MachineRun {
+    refuseReplacedUnknown('run', this.#machine.system);
     const run = this.#scheduler.result();
     return {
       end: this.#timeIsUp && run.end === 'stopped' ? 'time' : run.end,
