@@ -40,6 +40,8 @@ export async function serveStudio(): Promise<Site> {
 /** What this build of Chromium is started with and a reader's is not. */
 const UNGUARDED =
   /^--(?:disable-web-security|disable-site-isolation-trials|single-process|allow-running|disable-features)/;
+/** A graphics card that is imitated takes more of the processor's time than all else: nothing here needs one. */
+const GRAPHICS = /^--(?:use-gl|use-angle|in-process-gpu|ignore-gpu-blocklist|enable-unsafe-swiftshader)/;
 /** Megabytes of a process that may exhaust its memory. */
 const HEAP_MEGABYTES = 256;
 
@@ -48,9 +50,11 @@ const HEAP_MEGABYTES = 256;
  * origins kept apart, each in a process of its own, and little memory for each.
  */
 export async function startBrowser(guarded = false): Promise<Browser> {
+  chromium.setGraphicsMode = false;
   const executablePath = await chromium.executablePath();
+  const plain = [...chromium.args.filter((arg) => !GRAPHICS.test(arg)), '--disable-gpu'];
   const args = guarded
-    ? [...chromium.args.filter((arg) => !UNGUARDED.test(arg)), `--js-flags=--max-old-space-size=${HEAP_MEGABYTES}`]
-    : chromium.args;
+    ? [...plain.filter((arg) => !UNGUARDED.test(arg)), `--js-flags=--max-old-space-size=${HEAP_MEGABYTES}`]
+    : plain;
   return await playwright.launch({ executablePath, args, headless: true });
 }
