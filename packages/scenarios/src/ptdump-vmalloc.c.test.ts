@@ -2,7 +2,7 @@ import { replacements } from '@shootdown/c';
 import { explore, resolveScenario, type ExploreResult } from '@shootdown/explorer';
 import { recordTrace, TabulatedExecutor } from '@shootdown/machine';
 import { describe, expect, it } from 'vitest';
-import { shippedSystem } from './matrix.test-support.ts';
+import { shippedSystem, UNCOUNTED } from './matrix.test-support.ts';
 import { ptdumpVmalloc } from './ptdump-vmalloc.ts';
 import { twins } from './ptdump-vmalloc.twins.test-support.ts';
 
@@ -50,14 +50,14 @@ int pud_free_pmd_page(pud_t *pudp, unsigned long addr)
 
 describe('C in place of a routine of ptdump-vmalloc', () => {
   it('is safe where the wait is', async () => {
-    const { verdict } = await explore((await patched('v6-one-dumper', CHILDREN_FIRST)).patched.build());
+    const { verdict } = await explore((await patched('v6-one-dumper', CHILDREN_FIRST)).patched.build(), UNCOUNTED);
     expect(verdict).toBe('safe');
   });
 
   it('without the wait, the line that frees the table stands in the counterexample', async () => {
     const text = CHILDREN_FIRST.replace(/\tif \(static_branch[^}]*}\n/, '');
     const system = (await patched('v6-one-dumper', text)).patched.build();
-    const { verdict, schedule } = await explore(system);
+    const { verdict, schedule } = await explore(system, UNCOUNTED);
     expect(verdict).toBe('violation');
     const { steps } = recordTrace(new TabulatedExecutor(system), schedule ?? []);
     expect(steps.map((step) => step.text)).toContain('pmd_free(0x1) :21');

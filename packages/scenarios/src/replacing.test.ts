@@ -3,6 +3,7 @@ import { routine, type Steps } from '@shootdown/machine';
 import { gup } from '@shootdown/mm';
 import { expect, test } from 'vitest';
 import { scenarios } from './index.ts';
+import { UNCOUNTED } from './matrix.test-support.ts';
 
 test('a routine of any scenario is replaced by its name, whoever calls it', async () => {
   const forgets = routine('gup_fast_pte_range', function* (): Steps<number> {
@@ -10,10 +11,10 @@ test('a routine of any scenario is replaced by its name, whoever calls it', asyn
     return -1;
   });
   const walk = { scenario: 'gup-fast-vs-unmap', variant: 'kvm-pv/call-rcu' };
-  const shipped = await explore(resolveScenario(scenarios, walk).build());
+  const shipped = await explore(resolveScenario(scenarios, walk).build(), UNCOUNTED);
   // A walk that never pins a page is right about nothing: the witness is missing.
   const patched = resolveScenario(scenarios, { ...walk, replace: { gup_fast_pte_range: forgets } });
-  const found = await explore(patched.build());
+  const found = await explore(patched.build(), UNCOUNTED);
   expect([shipped.verdict, found.verdict, found.property, patched.replaced, patched.expected]).toEqual([
     'safe',
     'violation',
@@ -30,7 +31,7 @@ test('a fault of KVM that never looks whether the page was invalidated maps a fr
   });
   const fault = { scenario: 'kvm-fault-vs-invalidate', variant: 'protocol' };
   const patched = resolveScenario(scenarios, { ...fault, replace: { mmu_invalidate_retry_gfn } });
-  expect((await explore(patched.build())).verdict).toBe('violation');
+  expect((await explore(patched.build(), UNCOUNTED)).verdict).toBe('violation');
 });
 
 test('what the machine of a variant does not call cannot be replaced in it', () => {
@@ -52,7 +53,7 @@ test('a stand-in may call what it stands in for', async () => {
   );
   const walk = { scenario: 'gup-fast-vs-unmap', variant: 'kvm-pv/call-rcu' };
   const patched = resolveScenario(scenarios, { ...walk, replace: { gup_fast_fallback } });
-  expect((await explore(patched.build())).verdict).toBe('safe');
+  expect((await explore(patched.build(), UNCOUNTED)).verdict).toBe('safe');
   expect(calls).toContain('patched');
 });
 

@@ -307,7 +307,7 @@ describe('the contpte layer in C', () => {
     const own = Object.keys(variant.replace ?? {});
     const text = Object.entries(functions).flatMap(([routine, c]) => (own.includes(routine) ? [] : [c]));
     // What is safe is bounded soon, in both: the deep tests see all of it.
-    const statesMax = expectedVerdict(variant, 'sc') === 'safe' ? 15_000 : undefined;
+    const statesMax = expectedVerdict(variant, 'sc') === 'safe' ? 5_000 : undefined;
     const shipped = await verdictOf(scenario, name, null, statesMax);
     expect(await verdictOf(scenario, name, text.join('\n'), statesMax)).toEqual(shipped);
   });
