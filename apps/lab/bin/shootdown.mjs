@@ -11,7 +11,7 @@ const argv = process.argv.slice(2);
  * Commands that run bundled: those whose first answer is waited for. The others may load C, whatever they are given.
  */
 const BUNDLED = new Set(
-  'explore list check mutate compare run replay tlb hazards tour help -h --help -V --version'.split(' '),
+  'explore list check mutate compare run replay tlb hazards tour completion help -h --help -V --version'.split(' '),
 );
 
 /**

@@ -1,7 +1,5 @@
 /** Many command lines in one process: most of the time goes into starting one. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { afterAll } from 'vitest';
 
 /** What a command line came to. */
 export interface Said {
@@ -39,49 +37,61 @@ const LOAD_BUNDLE = `
 
 const driver = (load: string): string => `
   ${load}
+  const home = process.cwd();
   let before = Promise.resolve();
-  process.on('message', (words) => { before = before.then(() => perform(words)); });
+  process.on('message', (asked) => { before = before.then(() => perform(asked)); });
   process.on('disconnect', () => process.exit());
-  async function perform(words) {
+  async function perform({ words, cwd }) {
     const said = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'])
       process[name].write = (text, ...rest) => { said[name] += text; rest.at(-1)?.(); return true; };
+    process.chdir(cwd ?? home);
     process.send({ status: await main(words), ...said });
   }`;
 
-/** Starts the command when it is first asked for, and ends it after the tests of the file. */
-export function startShootdown({ cwd, loadsCode = false }: StartOptions = {}): Shootdown {
-  let child: ChildProcess | null = null;
-  let stderr = '';
-  let before: Promise<unknown> = Promise.resolve();
-  let asking: { words: readonly string[]; answer: (said: Said) => void; fail: (error: Error) => void } | null = null;
-  const start = (): ChildProcess => {
+/** A process that runs commands, one after another. */
+class Commands {
+  readonly #child: ChildProcess;
+  #stderr = '';
+  #before: Promise<unknown> = Promise.resolve();
+  #asking: { words: readonly string[]; answer: (said: Said) => void; fail: (error: Error) => void } | null = null;
+  ended = false;
+
+  constructor(loadsCode: boolean) {
     const load = loadsCode ? `const { main } = await import(${JSON.stringify(program.href)});` : LOAD_BUNDLE;
-    const started = spawn(process.execPath, ['--input-type=module', '-e', driver(load)], {
+    this.#child = spawn(process.execPath, ['--input-type=module', '-e', driver(load)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      cwd: cwd?.(),
     });
-    started.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    started.on('message', (said) => asking?.answer(said as Said));
-    started.on('exit', (code) =>
-      asking?.fail(new Error(`shootdown ${asking.words.join(' ')}: has ended the process (${code}) ${stderr}`)),
-    );
-    return started;
-  };
-  afterAll(async () => {
-    asking = null;
-    if (child?.kill('SIGKILL')) await once(child, 'exit');
-  });
-  return (...words) => {
-    const said = before.then(
+    this.#child.stderr?.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
+    this.#child.on('message', (said) => this.#asking?.answer(said as Said));
+    this.#child.on('exit', (code) => {
+      this.ended = true;
+      const { words = [], fail } = this.#asking ?? {};
+      fail?.(new Error(`shootdown ${words.join(' ')}: has ended the process (${code}) ${this.#stderr}`));
+    });
+  }
+
+  run(words: readonly string[], cwd: string | undefined): Promise<Said> {
+    const said = this.#before.then(
       () =>
         new Promise<Said>((answer, fail) => {
-          asking = { words, answer, fail };
-          child ??= start();
-          child.send(words);
+          this.#asking = { words, answer, fail };
+          this.#child.send({ words, cwd });
         }),
     );
-    before = said.catch(() => undefined);
+    this.#before = said.catch(() => undefined);
     return said;
+  }
+}
+
+/** Those that have been started: files share them, which ends with the thread that runs these. */
+const started = new Map<boolean, Commands>();
+
+/** Runs commands in the process of their kind, which is started when it is first asked for. */
+export function startShootdown({ cwd, loadsCode = false }: StartOptions = {}): Shootdown {
+  return (...words) => {
+    let commands = started.get(loadsCode);
+    if (!commands || commands.ended) started.set(loadsCode, (commands = new Commands(loadsCode)));
+    return commands.run(words, cwd?.());
   };
 }
