@@ -43,7 +43,7 @@ const quick: Readonly<Record<string, readonly string[]>> = {
     'E1-change-then-set/keeps-permission',
   ],
   'break-before-make': ['address-by-cmpxchg', 'address-by-break-before-make', 'permission'],
-  'contpte-reclaim': ['batch-past-table', 'batched'],
+  'contpte-reclaim': ['batch-past-table'],
   'contpte-fold': ['two-folios'],
   'contpte-fault': ['gathered-noop-test-dbm', 'access-flag'],
   'lazy-vmalloc': [

@@ -44,9 +44,9 @@ const FULL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 2_500;
  */
 const OTHER_MODEL_STATES_MAX = DEEP ? Number.POSITIVE_INFINITY : 2_500;
 /** Operations that are run again to check the points of one variant. `npm run test:deep`: all of them. */
-const POINT_OPERATIONS_MAX = DEEP ? Number.POSITIVE_INFINITY : 20_000;
+const POINT_OPERATIONS_MAX = DEEP ? Number.POSITIVE_INFINITY : 8_000;
 /** States to visit of a variant whose points are checked. */
-const POINT_STATES_MAX = DEEP ? 10_000 : 2_000;
+const POINT_STATES_MAX = DEEP ? 10_000 : 1_000;
 
 /** What the tests of one scenario ask besides its verdicts and its points. */
 export interface ScenarioTests {

@@ -17,7 +17,7 @@ const GOLDEN = [
 const { systemOf, searched } = describeScenario(paeLocklessRead, {
   violates: gup.VALUE_WAS_IN_TABLE,
   golden: GOLDEN,
-  pointStatesMax: 3000,
+  pointStatesMax: DEEP ? 3000 : 1000,
 });
 
 describe('pae-lockless-read', () => {
