@@ -103,6 +103,7 @@ interface Results {
 
 const RESULT = defineOperation({
   name: 'result',
+  role: 'environment',
   order: 'relaxed',
   perform(cx, op) {
     // What a thread has stored is to be in memory when it has ended.

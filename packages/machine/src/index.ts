@@ -97,7 +97,7 @@ export {
 } from './routine/replacing.ts';
 export { fromRoutine, type PersistedRoutine, type ResultEvent, type RoutineSnapshot } from './routine/from-routine.ts';
 export { Numbering, NOTHING_DISCOVERED, type Discovered, type Discoveries } from './routine/discoveries.ts';
-export type { Site } from './routine/sites.ts';
+export { sitesWithin, type Site } from './routine/sites.ts';
 export { NodeTable } from './routine/nodes.ts';
 export { sameOperation } from './routine/unsteady.ts';
 export { verifyAlone, verifyEvery, verifyTogether, waysOf, type Way } from './routine/replays.ts';

@@ -378,7 +378,8 @@ class Activation<K extends object> {
     const body = () => new Activation(this.#thread, code, args, { slots, at: this.#position }).run();
     // Not routine(): what the scenario has replaced by this name is this function.
     const name = code.inline ? null : code.name;
-    const returned = (yield { mark: 'call', name, steps: body() }) as unknown as Returned;
+    const call = { mark: 'call', name, steps: body(), source: this.#position } as const;
+    const returned = (yield call) as unknown as Returned;
     below.pop();
     this.#origins?.set(i.d, returned.slots);
     return returned.value;

@@ -51,14 +51,11 @@ export function* callKernel<K extends object>(
 }
 
 /** Puts the line behind what each operation says; what the scenario's code takes for a mistake is one of this line. */
-export function* said<K extends object, T>(
-  { loaded }: Thread<K>,
-  { file, line }: Position,
-  body: () => Steps<T>,
-): Steps<T> {
+export function* said<K extends object, T>({ loaded }: Thread<K>, position: Position, body: () => Steps<T>): Steps<T> {
+  const { file, line } = position;
   const text = loaded.program.files > 1 ? `${file}:${line}` : `:${line}`;
   try {
-    return yield* withLine(body(), text);
+    return yield* withLine(body(), text, position);
   } catch (error) {
     if (!(error instanceof ModelError) || error.message.includes(file)) throw error;
     throw inOtherWords(`${file}:${line}: ${error.message}`, error);

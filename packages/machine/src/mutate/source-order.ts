@@ -5,8 +5,7 @@
  * while a routine makes an operation. Frames are read from the text that V8 gives (other engines: no positions, and no
  * order).
  */
-import { listening, made, type Operation } from '../routine/operation.ts';
-import type { Steps } from '../routine/operation.ts';
+import { listening, made, type Operation, type SourceLine, type Steps } from '../routine/operation.ts';
 import { forgetHanded, refuseHandedAside } from '../routine/unbegun.ts';
 
 /** From the line of the body inwards: `file:line:column` each; empty if it is not known. */
@@ -34,9 +33,13 @@ export function resumeLocating(
   return next;
 }
 
-/** Where something was made, if it was located; `caller`: where the function was called that made it. */
-export function positionOf(thing: object, caller: Position): Position {
-  const position = positions.get(thing) ?? NOWHERE;
+/**
+ * Where something was made, if it was located, or else the line that it says it is of; `caller`: where the function was
+ * called that made it.
+ */
+export function positionOf(thing: { readonly source?: SourceLine | undefined }, caller: Position): Position {
+  const { source } = thing;
+  const position = positions.get(thing) ?? (source ? [`${source.file}:${source.line}:0`] : NOWHERE);
   return caller.length === 0 ? position : [...caller, ...position];
 }
 

@@ -412,7 +412,13 @@ export function defineOperation(definition: OperationDefinition): OperationDefin
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =
-  | { readonly mark: 'call'; readonly name: string | null; readonly steps: Steps<unknown> }
+  | {
+      readonly mark: 'call';
+      readonly name: string | null;
+      readonly steps: Steps<unknown>;
+      /** Where its line stands, if that is not the line of TypeScript that made it. */
+      readonly source?: SourceLine | undefined;
+    }
   | { readonly mark: 'local'; readonly object: { readonly words: readonly number[] } }
   | { readonly mark: 'point'; readonly label: string; readonly values: readonly number[] }
   | { readonly mark: 'count'; readonly counter: string; readonly amount: number }

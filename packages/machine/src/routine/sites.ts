@@ -4,7 +4,7 @@
  * Looking costs a stack trace, so it is done only while a new local state is discovered, and only of what stands for an
  * order or asserts something.
  */
-import type { Ordering } from './operation.ts';
+import type { Ordering, SourceLine } from './operation.ts';
 
 /**
  * A place in a routine that an execution has reached. `stands`: an assertion stands in code that was begun;
@@ -34,7 +34,23 @@ export function sitesOf<T>(found: Site[], work: () => T): T {
 
 /** An operation that stands for an order is made here, or something is asserted. */
 export function noteSite(kind: 'ordering' | 'assertion', name: string, ordering: Ordering | null): void {
-  looking?.push({ kind, name, ordering, place: placeOn(new Error().stack ?? '') });
+  if (looking === null) return;
+  const within = line === null ? '' : `${line.file}:${line.line} `;
+  looking.push({ kind, name, ordering, place: within + placeOn(new Error().stack ?? '') });
+}
+
+let line: SourceLine | null = null;
+
+/** What `work` passes stands in this line, and not in the TypeScript alone: an interpreter's. */
+export function sitesWithin<T>(source: SourceLine, work: () => T): T {
+  if (looking === null) return work();
+  const before = line;
+  line = source;
+  try {
+    return work();
+  } finally {
+    line = before;
+  }
 }
 
 /** An assertion in the source of a user's: its function and sentence, and what tells it from others of them. */

@@ -112,7 +112,10 @@ export function describeMismatch({ program, point, histories, results, next }: P
   const after = results.length === 0 ? '' : ` and [${results.join(', ')}]`;
   return (
     `routine: ${program}: point ${point || '(the end of a call)'}: two histories reach it and go on differently: after [${histories[0].join(', ')}]${after} ` +
-    `comes ${next[0]}, after [${histories[1].join(', ')}]${after} comes ${next[1]}: a point must name all that the future depends on`
+    `comes ${next[0]}, after [${histories[1].join(', ')}]${after} comes ${next[1]}: a point must name all that the future depends on` +
+    (point === ''
+      ? ''
+      : ' (one in a helper that is called more than once: make the helper a routine(), or loop with retry())')
   );
 }
 
