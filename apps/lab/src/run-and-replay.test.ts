@@ -1,5 +1,5 @@
 /** A run is made again from its schedule: by the executors that there are, and of what a search has found. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -132,6 +132,35 @@ describe("a scenario of the user's own", () => {
       ['replay', path, '--variant', 'check-clear-free', '--schedule', '1x4,0x3,1x4,0'],
     ])
       expect((await withCode(...replayed)).status).toBe(12);
+  });
+});
+
+describe('a file of any kind that explore takes', () => {
+  const withCode = startShootdown({ loadsCode: true });
+  const c = 'int x;\nvoid P0(void)\n{\n\tWRITE_ONCE(x, 1);\n}\nvoid P1(void)\n{\n\tassert(READ_ONCE(x) == 0);\n}\n';
+  const body = `{ name: 'mine', title: 'mine',
+    variants: [{ name: 'program', expected: 'violation', source: 'mine', summary: 'mine' }],
+    build({ memoryModel }) {
+      const builder = new SystemBuilder({ memoryModel });
+      const x = builder.region('x', 1).at(0);
+      const write = routine('write', function* () { yield* store(x, 1); });
+      const read = routine('read', function* () { yield* assertThat((yield* load(x)) === 0, 'zero'); });
+      builder.processor({ name: 'CPU0', tasks: [program(write)] });
+      builder.processor({ name: 'CPU1', tasks: [program(read)] });
+      return builder.build();
+    },
+  }`;
+  const names = '{ assertThat, load, program, routine, store, SystemBuilder }';
+  it.each([
+    ['c', c],
+    ['ts', `import ${names} from '@shootdown/machine';\nexport const mine = ${body};`],
+    ['cjs', `const ${names} = require('@shootdown/machine');\nexports.mine = ${body};`],
+  ])('is replayed by the command that explore prints: .%s', async (kind, text) => {
+    const path = join(folder, `printed.${kind}`);
+    writeFileSync(path, text);
+    const words = [path, '--variant', 'program'];
+    const { schedule } = JSON.parse((await withCode('explore', ...words, '--json')).stdout) as { schedule: string };
+    expect((await withCode('replay', ...words, '--schedule', schedule)).status).toBe(12);
   });
 });
 

@@ -19,6 +19,7 @@ import { expandFlag, width, widthFlag } from '../terminal.ts';
 import { machineNamed, namesFile, readText } from '../machines.ts';
 import {
   mutateFlag,
+  namesScenario,
   requestedScenario,
   scenarioFlags,
   scenarioOf,
@@ -27,7 +28,6 @@ import {
 } from '../scenario-request.ts';
 import { statesOf } from '../states-along.ts';
 import { studioLine } from '../studio-link.ts';
-import { scenarios } from '@shootdown/scenarios';
 import { parseSavedSchedule, type SavedSchedule } from '../saved-schedule.ts';
 
 export const flags = {
@@ -101,7 +101,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 async function requestOf(args: Arguments): Promise<Request> {
   const name = required('replay', args, 'a schedule file or scenario');
   const given = args.text('schedule');
-  if (scenarios.some((s) => s.name === name) || /\.m?js$/.test(name) || !namesFile(name)) {
+  // A saved schedule brings its own.
+  if (given !== undefined || (await namesScenario(name)) || !namesFile(name)) {
     if (given === undefined) throw new UsageError('shootdown replay: --schedule is missing');
     const resolved = await withMutations(await scenarioOf('replay', name, args), args.texts('mutate'));
     return {
@@ -112,7 +113,7 @@ async function requestOf(args: Arguments): Promise<Request> {
     };
   }
   args.refuse(
-    ['schedule', 'variant', 'memory-model', 'set', 'replace', 'side', 'tree', 'mutate'],
+    ['variant', 'memory-model', 'set', 'replace', 'side', 'tree', 'mutate'],
     'goes with a scenario, not with a file',
   );
   const saved = parseSavedSchedule(readText(name, 'schedule'), name);
