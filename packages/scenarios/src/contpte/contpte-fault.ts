@@ -20,6 +20,7 @@ import {
   type ContpteParameter,
   type ContpteTask,
   type ContpteVariant,
+  withVma,
 } from './machine.ts';
 import { dma, userCode } from '../tasks.ts';
 
@@ -155,7 +156,7 @@ function reusesOne(request: BuildRequest<Design, ContpteParameter>): System {
     onStore(cx, frame);
     if (exclusive[frame - pfn] !== true) cx.fail(WRITTEN, () => `a store to frame 0x${frame.toString(16)}`);
   };
-  const writable = { ...machine, vma: { ...machine.vma, writable: true } };
+  const writable = withVma(machine, { writable: true });
   return startContpte(
     writable,
     [accessesUntilDone(last, true), accesses(() => [0]), readsLockless, deviceAccesses(() => [block - 1])],

@@ -16,6 +16,7 @@ import {
   type ContpteParameter,
   type ContpteTask,
   type ContpteVariant,
+  withVma,
 } from './machine.ts';
 import { userCode } from '../tasks.ts';
 
@@ -79,7 +80,7 @@ export const contpteLockless: Scenario<ContpteVariant, ContpteParameter> & Offer
       mapped: [{ page: 0, folio: 0, nr: block, prot: PAGE_SHARED, cont: true, old: true }],
       readerPage: 0,
     });
-    const shared = { ...machine, vma: { ...machine.vma, shared: true } };
+    const shared = withVma(machine, { shared: true });
     return startContpte(shared, [protects, writes, readsLockless]);
   },
 };

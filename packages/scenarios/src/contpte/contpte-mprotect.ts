@@ -21,6 +21,7 @@ import {
   type ContpteParameter,
   type ContpteTask,
   type ContpteVariant,
+  withVma,
 } from './machine.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE, PTE_UXN, pte_user_exec, pte_valid_cont, pte_write } = contpte;
@@ -202,7 +203,7 @@ function notExecutable(request: BuildRequest<Design, ContpteParameter>): System 
   });
   const read = (): number[] => [page + block - 1];
   return startContpte(
-    { ...machine, vma: { ...machine.vma, shared: true } },
+    withVma(machine, { shared: true }),
     [protects(request.variant), accesses(read, false)],
     [
       ...machine.invariants.properties,
@@ -243,7 +244,7 @@ export const contpteMprotect: Scenario<Design, ContpteParameter> & OffersC = {
       device: {},
       ...(calls !== 'half and back' && { readerPage: 0 }),
     });
-    const shared = { ...machine, vma: { ...machine.vma, shared: !isPrivate } };
+    const shared = withVma(machine, { shared: !isPrivate });
     const tasks = [protects(request.variant), accesses(ends), readsLockless, deviceAccesses(first)];
     return startContpte(shared, calls === 'half and back' ? [tasks[0] ?? null, accesses(half)] : tasks, [
       ...machine.invariants.properties,

@@ -20,6 +20,7 @@ import {
   type ContpteParameter,
   type ContpteTask,
   type ContpteVariant,
+  withVma,
 } from './machine.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
@@ -92,6 +93,6 @@ export const contpteUnfold: Scenario<Design, ContpteParameter> & OffersC = {
       readerPage: 0,
     });
     const tasks = [protects, accesses(written), readsLockless, deviceAccesses(first)];
-    return startContpte({ ...machine, vma: { ...machine.vma, shared: true } }, tasks);
+    return startContpte(withVma(machine, { shared: true }), tasks);
   },
 };

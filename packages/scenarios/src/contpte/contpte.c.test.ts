@@ -312,6 +312,13 @@ describe('the contpte layer in C', () => {
     expect(await verdictOf(scenario, name, text.join('\n'), statesMax)).toEqual(shipped);
   });
 
+  it('knows the area of a machine whose area is another one', async () => {
+    const { contpte_ptep_set_access_flags: text = '' } = functions;
+    const { contpteFault } = contpteScenarios;
+    const { verdict, property } = await verdictOf(contpteFault as unknown as ContpteScenario, 'reuse', text, 100);
+    expect([verdict, property]).toEqual(['bounded', null]);
+  });
+
   it('in which a batch of mremap() does not look at the write bit makes pages writable', async () => {
     const { mremap_folio_pte_batch: batch = '', move_ptes: move = '' } = functions;
     const careless = batch.replace('FPB_RESPECT_WRITE', '0');

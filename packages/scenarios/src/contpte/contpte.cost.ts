@@ -8,7 +8,14 @@
 import { arm64Costs, DirectExecutor, point, runVirtualTime, type Steps } from '@shootdown/machine';
 import { contpte } from '@shootdown/mm';
 import { everyRow, isOff, type Comparison, type ComparisonTable, type EachRow, type Patch } from '../comparison.ts';
-import { contpteMachine, startContpte, type ContpteMachine, type ContpteTask, type InitialMapping } from './machine.ts';
+import {
+  contpteMachine,
+  startContpte,
+  withVma,
+  type ContpteMachine,
+  type ContpteTask,
+  type InitialMapping,
+} from './machine.ts';
 import { kernelWork } from '../tasks.ts';
 
 const { PAGE_READONLY, PAGE_SHARED, PAGE_SIZE } = contpte;
@@ -68,9 +75,7 @@ function cycles({ replace, folded, bbml2 = false, mms = 1, blocks = PAGES / CONT
     bbml2,
   });
   const task: ContpteTask = kernelWork(body);
-  const executor = new DirectExecutor(
-    startContpte({ ...machine, vma: { ...machine.vma, shared: mms === 1 } }, [task], []),
-  );
+  const executor = new DirectExecutor(startContpte(withVma(machine, { shared: mms === 1 }), [task], []));
   return runVirtualTime(executor, { costs: arm64Costs }).cycles;
 }
 

@@ -218,6 +218,14 @@ export function contpteMachine(options: ContpteMachineOptions): ContpteMachine {
 /** The place of the device among the tasks. */
 const DEVICE = 3;
 
+/** A machine whose area is another one: the kernel has that one and no other, also for code in C. */
+export function withVma(machine: ContpteMachine, changes: Partial<contpte.ContpteVma>): ContpteMachine {
+  const { vmas } = machine.kernel;
+  const vma = { ...machine.vma, ...changes };
+  vmas.splice(vmas.indexOf(machine.vma), 1, vma);
+  return { ...machine, vma };
+}
+
 /** Puts a task on each processor and seals the machine. */
 export function startContpte(
   machine: ContpteMachine,
