@@ -34,7 +34,7 @@ function namesCode(path) {
   try {
     const known = statSync(path, { throwIfNoEntry: false });
     if (!known?.isFile()) return known !== undefined && !known.isDirectory();
-    return /"(?:routines|replace)"|\.[cm]?[jt]sx?["#]/.test(readFileSync(path, 'latin1'));
+    return /"(?:routines|replace)"|\.(?:[cm]?[jt]sx?|c|litmus)["#]/.test(readFileSync(path, 'latin1'));
   } catch {
     // Too long for a name, as schedules are, or not to be read: whoever reads it says so.
     return false;

@@ -71,6 +71,19 @@ describe.each([
   );
 });
 
+it('bin/shootdown.mjs replays what was saved of a program in C, whose grammar no bundle has', () => {
+  const [program, saved] = [join(folder, 'one.c'), join(folder, 'saved.json')];
+  writeFileSync(program, 'int x;\nvoid P0(void)\n{\n\tWRITE_ONCE(x, 1);\n}\n');
+  const scenario = { name: program, variant: 'program', memoryModel: 'sc', parameters: {} };
+  writeFileSync(saved, JSON.stringify({ shootdown: 1, scenario, schedule: '0' }));
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'apps/lab/bin/shootdown.mjs'), 'replay', saved], {
+    encoding: 'utf8',
+    env: { ...process.env, SHOOTDOWN_STACK: '' },
+  });
+  expect(stderr).not.toContain('a bug in shootdown');
+  expect(status).toBe(0);
+});
+
 it('bin/shootdown.mjs runs the bundle, without the files that it is made of', () => {
   const installed = join(folder, 'installed');
   mkdirSync(join(installed, 'dist'), { recursive: true });
