@@ -27,10 +27,6 @@ export abstract class Executor<
 > extends Wire<R, C> {
   /** Result of the operation performed last. */
   lastResult = 0;
-  /** True if the journal of the store begins anew with every step. */
-  get commitsEachStep(): boolean {
-    return false;
-  }
   /** 1 + index of the watch of each word, or null when nothing is watched. */
   protected readonly watched: Int32Array | null;
   override readonly weak: WeakPort | null;

@@ -59,10 +59,15 @@ export abstract class Wire<R extends RoutineKeeper, C extends ComponentKeeper>
   /** The component whose output is being applied; -1: a processor's operation. */
   #sender = PROCESSOR;
 
+  /** True if the journal of the store begins anew with every step: then nobody comes back to a state. */
+  get commitsEachStep(): boolean {
+    return false;
+  }
+
   /** @param keepers makes the two that this kind of executor is composed of */
   constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
     super(system);
-    this.store = new WordStore(system.layout.initial(), symmetricSeeds(system));
+    this.store = new WordStore(system.layout.initial(), symmetricSeeds(system), !this.commitsEachStep);
     this.channels = new ChannelWords(this.store, this.messages);
     this.buffers = new StoreBuffers(system, this.store);
     const { routines, components } = keepers({ system, store: this.store, messages: this.messages });

@@ -39,6 +39,25 @@ describe('WordStore', () => {
     );
   });
 
+  it('a fingerprint that is not kept is the same when it is asked for, interned words and a restart included', () => {
+    const hashes = new ContentHashes();
+    for (let id = 1; id <= 3; id++) hashes.set(id, hashString(`content ${id}`));
+    const interned = fc.array(fc.tuple(fc.nat(WORDS - 1), fc.nat(3)), { maxLength: 40 });
+    fc.assert(
+      fc.property(interned, writes, fc.boolean(), (numbers, list, restarts) => {
+        const stores = [true, false].map((keeps) => new WordStore(new Int32Array(2 * WORDS), undefined, keeps));
+        for (const store of stores) {
+          for (const [address, id] of numbers) store.writeInterned(WORDS + address, id, hashes);
+          if (restarts) store.restart(() => new Int32Array(2 * WORDS));
+          for (const [address, value] of list) store.write(address, value);
+          for (const [address, id] of numbers) store.writeInterned(WORDS + address, (id * 2) % 4, hashes);
+        }
+        const [kept, asked] = stores.map((store) => store.fingerprint());
+        expect(asked).toBe(kept);
+      }),
+    );
+  });
+
   it('a value that is no 32-bit integer is refused, an unsigned one is stored as its low 32 bits', () => {
     fc.assert(
       fc.property(fc.nat(WORDS - 1), fc.oneof(fc.double(), fc.maxSafeInteger()), (address, value) => {

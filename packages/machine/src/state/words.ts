@@ -201,7 +201,7 @@ export function grown(array: Int32Array<ArrayBuffer>, length: number): Int32Arra
 /** The words, their journal and their fingerprint. */
 export class WordStore {
   readonly words: Int32Array;
-  /** Low and high half of the fingerprint of the whole store. */
+  /** Low and high half of the fingerprint of the whole store; where it is not kept, as it was asked for last. */
   lo = 0;
   hi = 0;
   /** Journal length: remember it (with `lo` and `hi`) to come back with {@link undo}. */
@@ -210,6 +210,8 @@ export class WordStore {
   readonly #seedLo: Int32Array;
   readonly #seedHi: Int32Array;
   readonly #seedIndex: ((address: number) => number) | undefined;
+  /** By word that is interned: what its numbers stand for. Null: the fingerprint is kept, and nobody asks. */
+  readonly #interned: Map<number, ContentHashes> | null;
   /** The initial words and their fingerprint, once they have been asked for. */
   #initial: Int32Array | null = null;
   #initialLo = 0;
@@ -221,20 +223,24 @@ export class WordStore {
    * @param initial the initial words (kept, not copied)
    * @param seedIndex the seed each word uses; words with the same seed are interchangeable (symmetry). Default: its
    * own.
+   * @param keepsFingerprint whether it is kept up to date with every write. A run that goes on for long asks for it
+   * once, and each write would look up two words more
    */
-  constructor(initial: Int32Array, seedIndex?: (address: number) => number) {
+  constructor(initial: Int32Array, seedIndex?: (address: number) => number, keepsFingerprint = true) {
     this.words = initial;
     this.#seedIndex = seedIndex;
+    this.#interned = keepsFingerprint ? null : new Map();
     this.#seedLo = new Int32Array(initial.length);
     this.#seedHi = new Int32Array(initial.length);
-    this.rehash();
+    if (keepsFingerprint) this.rehash();
   }
 
   /** Back to the initial words, which `initial` makes: as if every one were plain, and nothing written. */
   restart(initial: () => Int32Array): void {
     const known = this.#initial !== null;
     this.words.set((this.#initial ??= initial()));
-    if (known) {
+    if (this.#interned !== null) this.#interned.clear();
+    else if (known) {
       this.lo = this.#initialLo;
       this.hi = this.#initialHi;
     } else {
@@ -253,13 +259,20 @@ export class WordStore {
   }
 
   /**
-   * Recomputes the fingerprint as if every word were plain; interned words are then set through {@link writeInterned}.
+   * Computes the fingerprint anew. Where it is kept, every word counts as plain; interned words are then set through
+   * {@link writeInterned}.
    */
   rehash(): void {
     this.lo = 0;
     this.hi = 0;
     const { words } = this;
-    for (let a = 0; a < words.length; a++) if (words[a] !== 0) this.#fold(a, 0, words[a] as number);
+    for (let a = 0; a < words.length; a++) {
+      const word = words[a] as number;
+      if (word === 0) continue;
+      const hashes = this.#interned?.get(a);
+      if (hashes === undefined) this.#fold(a, 0, word);
+      else this.#foldInterned(a, 0, word, hashes);
+    }
   }
 
   /** Throws ModelError on an address that is none. */
@@ -287,7 +300,7 @@ export class WordStore {
     if (old === word) return;
     if (old === undefined) throw this.#noWord('write', address);
     this.#journal(address, old);
-    this.#fold(address, old, word);
+    if (this.#interned === null) this.#fold(address, old, word);
     this.words[address] = word;
   }
 
@@ -296,6 +309,12 @@ export class WordStore {
     const old = this.words[address] as number;
     if (old === value) return;
     this.#journal(address, old);
+    if (this.#interned === null) this.#foldInterned(address, old, value, hashes);
+    else if (old === 0) this.#interned.set(address, hashes);
+    this.words[address] = value;
+  }
+
+  #foldInterned(address: number, old: number, value: number, hashes: ContentHashes): void {
     const a = (this.#seedLo[address] as number) || this.#seed(address);
     const b = this.#seedHi[address] as number;
     let lo = this.lo;
@@ -310,7 +329,6 @@ export class WordStore {
     }
     this.lo = lo;
     this.hi = hi;
-    this.words[address] = value;
   }
 
   /** Takes back every write since `mark`; the caller restores the fingerprint it had there. */
@@ -360,6 +378,7 @@ export class WordStore {
 
   /** The fingerprint as 16 hex digits. */
   fingerprint(): string {
+    if (this.#interned !== null) this.rehash();
     return hex32(this.hi) + hex32(this.lo);
   }
 
