@@ -55,7 +55,8 @@ export class ChoiceQueue {
   }
 
   #isBefore(a: number, b: number): boolean {
-    const [x, y] = [this.#time[a] as number, this.#time[b] as number];
+    const x = this.#time[a] as number;
+    const y = this.#time[b] as number;
     return x < y || (x === y && (this.#rank[a] as number) < (this.#rank[b] as number));
   }
 
