@@ -95,7 +95,7 @@ async function describe(
   const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    if (more) pulse.beat(() => `timeline: ${runner.result().steps} steps of ${steps}`);
+    if (more) pulse.beat(() => `timeline: ${runner.steps} steps of ${steps}`);
     return more;
   });
   pulse.end();

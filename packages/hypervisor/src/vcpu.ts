@@ -206,9 +206,11 @@ const WAKE: Message = { type: 'wake' };
  * What KVM hears of a guest's CPU: an IPI for it is an exit of the vCPU that sends it, and wakes it if it is halted.
  */
 export function guestHooks(vm: Vm, vcpu: Vcpu): { ipi(cx: OperationContext): void; hlt(cx: OperationContext): void } {
+  // By processor; known when all vCPUs are there.
+  const senders: (VmVcpu | undefined)[] = [];
   return {
     ipi(cx) {
-      const sender = vm.vcpus.find(({ processor }) => processor === cx.processor);
+      const sender = (senders[cx.processor] ??= vm.vcpus.find(({ processor }) => processor === cx.processor));
       cx.count(HypervisorCounter.ipisSent);
       if (sender) vm_exit(cx, sender, 'msr_write');
       cx.send(vcpu.port, WAKE);

@@ -145,15 +145,13 @@ export class NestedWalker {
   /** @returns an object that the next walk overwrites */
   walk(cx: OperationContext, start: WalkStart, vpn: number, write: boolean): NestedWalked {
     const result = this.#result;
-    Object.assign(result, {
-      fault: Fault.none,
-      gfn: 0,
-      gfnWrite: false,
-      entry: 0,
-      references: 0,
-      secondStageReferences: 0,
-      lastTable: 0,
-    });
+    result.fault = Fault.none;
+    result.gfn = 0;
+    result.gfnWrite = false;
+    result.entry = 0;
+    result.references = 0;
+    result.secondStageReferences = 0;
+    result.lastTable = 0;
     const last = this.shape.levels.length - 1;
     let pointer = start.pointer;
     for (let depth = start.from === 'root' ? 0 : last; ; depth++) {

@@ -10,14 +10,12 @@ export type OnRoutine = (routine: string, processor: number, cycles: number) => 
 /** The stack of a handler that has returned. */
 const NOTHING: readonly string[] = [];
 
-interface Entered {
-  readonly name: string;
-  readonly cycles: number;
-}
-
 interface Seen {
   stack: readonly string[];
-  readonly entered: Entered[];
+  /** Those entered that have not returned, outermost first, */
+  readonly names: string[];
+  /** and when each was. */
+  readonly since: number[];
 }
 
 /** Watches the stacks of a run. One object per run. */
@@ -35,32 +33,35 @@ export class RoutineTimes {
   }
 
   /** Takes note of a step. */
-  observe({ choice, startCycles, durationCycles }: TimedStep): void {
+  observe(step: TimedStep): void {
+    const { choice } = step;
     if (choice.kind !== 'advance') return;
     const processor = this.#executor.system.processors[choice.processor] as Processor;
-    const end = startCycles + durationCycles;
+    const { interruptAddress } = processor;
     const top = this.#executor.topAddress(processor);
     // A handler that has returned is off its word: what it had entered ends with it.
-    if (processor.interruptAddress >= 0 && top !== processor.interruptAddress)
-      this.#update(processor.interruptAddress, NOTHING, end, choice.processor);
-    this.#update(top, this.#executor.stackOf(choice.processor), end, choice.processor);
+    if (interruptAddress >= 0 && top !== interruptAddress)
+      this.#update(interruptAddress, NOTHING, step, choice.processor);
+    this.#update(top, this.#executor.stackAt(top), step, choice.processor);
   }
 
-  #update(address: number, stack: readonly string[], now: number, processor: number): void {
+  #update(address: number, stack: readonly string[], step: TimedStep, processor: number): void {
     const seen = this.#seen[address - this.#first];
+    // Most steps leave the stack as it was.
+    if (seen?.stack === stack) return;
+    const now = step.startCycles + step.durationCycles;
     if (seen === undefined) {
-      this.#seen[address - this.#first] = { stack, entered: stack.map((name) => ({ name, cycles: now })) };
+      this.#seen[address - this.#first] = { stack, names: [...stack], since: stack.map(() => now) };
       return;
     }
-    if (seen.stack === stack) return;
-    const { entered } = seen;
+    const { names, since } = seen;
     let common = 0;
-    while (common < stack.length && entered[common]?.name === stack[common]) common++;
-    while (entered.length > common) {
-      const { name, cycles } = entered.pop() as Entered;
-      this.#onRoutine(name, processor, now - cycles);
+    while (common < stack.length && names[common] === stack[common]) common++;
+    while (names.length > common) this.#onRoutine(names.pop() as string, processor, now - (since.pop() as number));
+    for (let i = common; i < stack.length; i++) {
+      names.push(stack[i] as string);
+      since.push(now);
     }
-    for (let i = common; i < stack.length; i++) entered.push({ name: stack[i] as string, cycles: now });
     seen.stack = stack;
   }
 }

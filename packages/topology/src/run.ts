@@ -180,6 +180,7 @@ export class MachineRunner {
       ...(options.stepsMax === undefined ? {} : { stepsMax: options.stepsMax }),
       ...(options.seed ? { firstCycles: skewed(options.seed, machine.system.processors.length) } : {}),
       onStep: (step) => this.#observe(step),
+      reusesStep: true,
     });
   }
 
@@ -218,6 +219,11 @@ export class MachineRunner {
     return this.#scheduler.result().steps;
   }
 
+  /** Virtual time so far. */
+  get nanoseconds(): number {
+    return (this.#scheduler.result().cycles / this.#machine.costs.hertz) * NANOSECONDS;
+  }
+
   /** When the next step begins, as far as anybody knows. */
   get nextCycles(): number {
     return this.#scheduler.nextCycles;
@@ -242,7 +248,7 @@ export class MachineRunner {
       end: this.#timeIsUp && run.end === 'stopped' ? 'time' : run.end,
       steps: run.steps,
       cycles: run.cycles,
-      nanoseconds: (run.cycles / this.#machine.costs.hertz) * NANOSECONDS,
+      nanoseconds: this.nanoseconds,
       busyCycles: run.busyCycles,
       stealCycles: this.#steal?.upTo(run.cycles) ?? null,
       phases: this.#phases,
@@ -273,7 +279,8 @@ export class MachineRunner {
     if (this.#machine.link) this.#crosses(this.#now);
     if (this.#now >= this.#cyclesMax) this.#timeIsUp = true;
     // The last step has happened, too.
-    const goOn = this.#options.onStep?.(step, this.#executor);
+    const { onStep } = this.#options;
+    const goOn = onStep ? onStep({ ...step }, this.#executor) : true;
     return this.#timeIsUp ? false : goOn;
   }
 

@@ -1,6 +1,13 @@
 /** `shootdown run <topology file, demo or scenario>`: counters, times and, on request, the timeline of one run. */
 import { dirname } from 'node:path';
-import { formatSchedule, LiveExecutor, TabulatedExecutor, type Executor, type System } from '@shootdown/machine';
+import {
+  formatSchedule,
+  LiveExecutor,
+  TabulatedExecutor,
+  type Executor,
+  type System,
+  type TimedStep,
+} from '@shootdown/machine';
 import {
   type Histogram,
   MessageCounts,
@@ -191,7 +198,9 @@ async function runOne(args: Arguments, name: string): Promise<number> {
   const latencies = times.histograms;
   const window = new Window(part, machine.costs.hertz);
   const runner: MachineRunner = new MachineRunner(machine, {
-    onStep: (step) => void window.shows(step, runner.phase),
+    ...(format !== undefined || perfetto !== null
+      ? { onStep: (step: TimedStep) => void window.shows(step, runner.phase) }
+      : {}),
     onRoutine: times.onRoutine,
     onWait: times.onWait,
     onGracePeriod: times.onGracePeriod,
@@ -236,11 +245,7 @@ async function advanceToTheEnd(runner: MachineRunner): Promise<boolean> {
   const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    if (more)
-      pulse.beat(() => {
-        const { steps, nanoseconds } = runner.result();
-        return `${steps} steps, ${(nanoseconds / 1e6).toFixed(3)} ms of virtual time`;
-      });
+    if (more) pulse.beat(() => `${runner.steps} steps, ${(runner.nanoseconds / 1e6).toFixed(3)} ms of virtual time`);
     return more;
   });
   pulse.end();

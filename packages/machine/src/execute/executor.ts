@@ -27,6 +27,11 @@ export abstract class Executor<
 > extends Wire<R, C> {
   /** Result of the operation performed last. */
   lastResult = 0;
+  /**
+   * The operation that the last step has performed, or tried to; null: it was none. Of executors that go on and never
+   * back ({@link Wire.commitsEachStep}): the inner loop of a search keeps no such thing.
+   */
+  attempted: Operation | null = null;
   /** 1 + index of the watch of each word, or null when nothing is watched. */
   protected readonly watched: Int32Array | null;
   override readonly weak: WeakPort | null;
@@ -58,7 +63,12 @@ export abstract class Executor<
 
   /** Names of the routines on the processor's stack, outermost first. */
   stackOf(processor: number): readonly string[] {
-    return this.routines.stackAt(this.topAddress(this.system.processors[processor] as Processor));
+    return this.stackAt(this.topAddress(this.system.processors[processor] as Processor));
+  }
+
+  /** Names of the routines on the stack that the word of a routine stands for, outermost first. */
+  stackAt(address: number): readonly string[] {
+    return this.routines.stackAt(address);
   }
 
   /** The same, and above what it interrupts those of an interrupt handler. */
@@ -88,6 +98,7 @@ export abstract class Executor<
     this.failed = false;
     this.branchCount = 1;
     this.#isOperation = choice.kind === 'advance';
+    this.attempted = null;
     if (choice.kind === 'advance') return this.advance(choice.processor, branch);
     try {
       return this.#happen(choice, branch);
@@ -222,6 +233,7 @@ export abstract class Executor<
   /** Performs the operation of the routine at `address`, the top of the processor's stack. */
   protected perform(processor: Processor, address: number, op: Operation, branch: number): boolean {
     this.processor = processor.index;
+    this.attempted = op;
     const { mark } = this.store;
     let result: number;
     try {

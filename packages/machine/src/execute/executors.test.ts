@@ -110,6 +110,39 @@ describe('live, tabulated and direct execution agree', () => {
   });
 });
 
+describe('components alike', () => {
+  it('are asked about together, and have states and effects of their own', () => {
+    const said: string[] = [];
+    const machine = (devices: number): TabulatedExecutor => {
+      const builder = new SystemBuilder();
+      for (let i = 0; i < devices; i++)
+        builder.component({
+          name: `device${i}`,
+          machine: listenerMachine,
+          effects: { heard: () => void said.push(`device${i}`) },
+        });
+      builder.processor({
+        name: 'P0',
+        tasks: [
+          program(
+            routine('P0', function* () {
+              for (let i = 0; i < devices; i++) yield* tell(i, { type: 'note', n: 1 });
+            }),
+          ),
+        ],
+      });
+      const executor = new TabulatedExecutor(builder.build());
+      while (executor.step(0));
+      return executor;
+    };
+    const one = machine(1);
+    const three = machine(3);
+    expect(three.xstateCalls).toBe(one.xstateCalls);
+    expect(new Set([0, 1, 2].map((i) => three.store.read(three.system.components[i]?.address ?? -1))).size).toBe(3);
+    expect(said).toEqual(['device0', 'device0', 'device1', 'device2']);
+  });
+});
+
 describe('a fingerprint', () => {
   it('is the same in an executor that has discovered its states in another order', () => {
     const warm = new TabulatedExecutor(interruptSystem('tso'));

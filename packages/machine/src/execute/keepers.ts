@@ -43,19 +43,28 @@ export interface RoutineKeeper {
   settle(): void;
 }
 
-/** What a component emits, and what that does to the shared state; undefined: the executor itself understands it. */
+/** What a component emits, and the number of its type: what that does is looked up by it. */
 export interface Output {
   readonly event: Message;
-  readonly effect: Effect | undefined;
+  readonly type: number;
 }
 
-/** What the executor understands of what components emit. */
+/** What the executor understands of what components emit: these types have the first numbers. */
 export const EMITTED_TYPES: readonly string[] = ['send', 'interrupt', 'switch', 'migrate', 'give'];
 
-/** An emitted event, with its effect looked up. */
-export function outputOf({ effects = {} }: Component, event: Message): Output {
-  const { type } = event;
-  return { event, effect: !EMITTED_TYPES.includes(type) && Object.hasOwn(effects, type) ? effects[type] : undefined };
+/** Numbers of types of events. Components alike share what they emit, and each has effects of its own. */
+const typeNumbers = new Map<string, number>(EMITTED_TYPES.map((type, number) => [type, number]));
+
+/** An emitted event, with the number of its type. */
+export function outputOf(event: Message): Output {
+  let type = typeNumbers.get(event.type);
+  if (type === undefined) typeNumbers.set(event.type, (type = typeNumbers.size));
+  return { event, type };
+}
+
+/** What a component's event does to the shared state; null: the executor itself understands it, or nobody does. */
+export function effectOf({ effects = {} }: Component, { type }: Message): Effect | null {
+  return !EMITTED_TYPES.includes(type) && Object.hasOwn(effects, type) ? (effects[type] ?? null) : null;
 }
 
 /** How components keep their states. */

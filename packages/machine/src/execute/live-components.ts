@@ -45,7 +45,7 @@ export class LiveComponents implements ComponentKeeper {
     const event = this.#kept.messages.at(message);
     this.#emitted = [];
     actor.send(event);
-    const outputs = this.#emitted.map((emitted) => outputOf(component, emitted));
+    const outputs = this.#emitted.map(outputOf);
     throwIfFailed(actor, `component: ${component.name}: ${event.type} in ${contentOf(before)}`);
     this.#remember(component);
     return outputs;

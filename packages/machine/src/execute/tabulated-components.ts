@@ -7,13 +7,28 @@ import type { Component } from '../system/specs.ts';
 import { ContentHashes } from '../state/words.ts';
 import { accepts, contentOf, PureStepper, type AnyMachineSnapshot, type PureStep } from './xstate-adapter.ts';
 
-interface Cell {
-  readonly next: number;
+/**
+ * A state of a machine: the same for all components that run it, as CPUs and their MMUs do. What each of them would
+ * remember for itself of what XState has answered would be most of the memory of a run.
+ */
+interface Kind {
+  readonly machine: Component['machine'];
+  readonly snapshot: AnyMachineSnapshot;
+  /** True if the state has the `executes` tag. */
+  readonly executes: boolean;
+  /** What XState has answered, by message. */
+  readonly answers: (Answer | undefined)[];
+  /** The number of the state for each component that has been in it; 0, or nothing: it has not. */
+  readonly numbers: number[];
+}
+
+interface Answer {
+  /** Null: it does not accept the message. */
+  readonly next: Kind | null;
   readonly outputs: readonly Output[];
 }
 
-/** What a component does with a message it does not accept. */
-const REFUSED: Cell = { next: -1, outputs: [] };
+const REFUSED: Answer = { next: null, outputs: [] };
 
 /**
  * What is so of a machine in every executor: its first snapshots by input, the content of a snapshot, and what XState
@@ -24,31 +39,50 @@ const contents = new WeakMap<AnyMachineSnapshot, string>();
 const answers = new WeakMap<AnyMachineSnapshot, Map<string, PureStep | null>>();
 const stepper = new PureStepper();
 
-/** Interned states of all components; id 0 is unused. */
+/** States of all components by number; 0 is unused. */
 class ComponentStates {
-  readonly snapshots: (AnyMachineSnapshot | null)[] = [null];
+  readonly kinds: (Kind | null)[] = [null];
   readonly hashes = new ContentHashes();
-  readonly cells: (Cell | undefined)[][] = [[]];
   /** 1 if the state has the `executes` tag. */
   readonly executes: number[] = [0];
   /** Component, state before and message that first led to each state; for an initial state the latter two are 0. */
   readonly origins: (readonly [component: number, before: number, message: number])[] = [[0, 0, 0]];
-  readonly #ids = new Map<string, number>();
+  readonly #known = new WeakMap<Component['machine'], Map<string, Kind>>();
 
-  intern(component: number, snapshot: AnyMachineSnapshot, before = 0, message = 0): number {
-    let content = contents.get(snapshot);
-    if (content === undefined) contents.set(snapshot, (content = contentOf(snapshot)));
-    const key = `${component}:${content}`;
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
-    const id = this.snapshots.push(snapshot) - 1;
-    this.cells.push([]);
+  kindOf(machine: Component['machine'], snapshot: AnyMachineSnapshot): Kind {
+    let known = this.#known.get(machine);
+    if (!known) this.#known.set(machine, (known = new Map()));
+    const content = textOf(snapshot);
+    let kind = known.get(content);
+    if (!kind)
+      known.set(
+        content,
+        (kind = { machine, snapshot, executes: snapshot.hasTag(EXECUTES_TAG), answers: [], numbers: [] }),
+      );
+    return kind;
+  }
+
+  /** The number of a component's state. */
+  numberOf(component: number, kind: Kind, before = 0, message = 0): number {
+    return kind.numbers[component] || this.#number(component, kind, before, message);
+  }
+
+  #number(component: number, kind: Kind, before: number, message: number): number {
+    const { numbers } = kind;
+    while (numbers.length <= component) numbers.push(0);
+    const id = this.kinds.push(kind) - 1;
     this.origins.push([component, before, message]);
-    this.executes.push(snapshot.hasTag(EXECUTES_TAG) ? 1 : 0);
-    this.hashes.set(id, hashString(key));
-    this.#ids.set(key, id);
+    this.executes.push(kind.executes ? 1 : 0);
+    this.hashes.set(id, hashString(`${component}:${textOf(kind.snapshot)}`));
+    numbers[component] = id;
     return id;
   }
+}
+
+function textOf(snapshot: AnyMachineSnapshot): string {
+  let content = contents.get(snapshot);
+  if (content === undefined) contents.set(snapshot, (content = contentOf(snapshot)));
+  return content;
 }
 
 /** A component's state is the number in its word. */
@@ -62,8 +96,6 @@ export class TabulatedComponents implements ComponentKeeper {
   readonly #states = new ComponentStates();
   /** First state of each component. */
   readonly #initial: number[] = [];
-  /** What XState has said: of CPUs alike, one is asked for all. */
-  readonly #answers = new WeakMap<AnyMachineSnapshot, Map<number, PureStep | null>>();
 
   constructor(kept: Kept) {
     this.#kept = kept;
@@ -78,14 +110,20 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   accepts(component: Component, message: number): boolean {
-    return this.#cell(component, message) !== REFUSED;
+    return this.#answer(component, this.#kindOf(component.address), message).next !== null;
   }
 
   step(component: Component, message: number): readonly Output[] | null {
-    const cell = this.#cell(component, message);
-    if (cell === REFUSED) return null;
-    this.#kept.store.writeInterned(component.address, cell.next, this.#states.hashes);
-    return cell.outputs;
+    const { address } = component;
+    const kind = this.#kindOf(address);
+    const { next, outputs } = this.#answer(component, kind, message);
+    if (next === null) return null;
+    if (next !== kind) {
+      const { store } = this.#kept;
+      const number = this.#states.numberOf(component.index, next, this.#words[address], message);
+      store.writeInterned(address, number, this.#states.hashes);
+    }
+    return outputs;
   }
 
   hasTag(component: number, tag: string): boolean {
@@ -102,7 +140,7 @@ export class TabulatedComponents implements ComponentKeeper {
 
   /** States discovered so far. */
   get stateCount(): number {
-    return this.#states.snapshots.length;
+    return this.#states.kinds.length;
   }
 
   /** Of the states discovered since then: component, state before and message that led there, and the state. */
@@ -119,12 +157,15 @@ export class TabulatedComponents implements ComponentKeeper {
   adopt(index: number, before: number, message: number): number {
     const component = this.#kept.system.components[index] as Component;
     if (before === 0) return this.#initialOf(component);
-    const row = this.#states.cells[before] as (Cell | undefined)[];
-    return (row[message] ?? (row[message] = this.#askXState(component, before, message))).next;
+    const { next } = this.#answer(component, this.#states.kinds[before] as Kind, message);
+    return next === null ? -1 : this.#states.numberOf(index, next, before, message);
   }
 
   #initialOf({ index, machine, input }: Component): number {
-    return (this.#initial[index] ??= this.#states.intern(index, this.#firstOf(machine, input)));
+    return (this.#initial[index] ??= this.#states.numberOf(
+      index,
+      this.#states.kindOf(machine, this.#firstOf(machine, input)),
+    ));
   }
 
   #firstOf(machine: Component['machine'], input: unknown): AnyMachineSnapshot {
@@ -137,36 +178,27 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   #snapshotOf(component: number): AnyMachineSnapshot {
-    const { system, store } = this.#kept;
-    const { address } = system.components[component] as Component;
-    return this.#states.snapshots[store.read(address)] as AnyMachineSnapshot;
+    return this.#kindOf(this.#addresses[component] as number).snapshot;
   }
 
-  #cell(component: Component, message: number): Cell {
-    const state = this.#words[component.address] as number;
-    const row = this.#states.cells[state] as (Cell | undefined)[];
-    return row[message] ?? (row[message] = this.#askXState(component, state, message));
+  #kindOf(address: number): Kind {
+    return this.#states.kinds[this.#words[address] as number] as Kind;
   }
 
-  #askXState(component: Component, state: number, messageId: number): Cell {
-    const snapshot = this.#states.snapshots[state] as AnyMachineSnapshot;
-    const answer = this.#answer(component, snapshot, messageId);
-    if (answer === null) return REFUSED;
-    return {
-      next: this.#states.intern(component.index, answer.snapshot, state, messageId),
-      outputs: answer.emitted.map((event) => outputOf(component, event as unknown as Message)),
-    };
+  #answer(component: Component, kind: Kind, message: number): Answer {
+    return kind.answers[message] ?? this.#askXState(component, kind, message);
   }
 
-  #answer(component: Component, snapshot: AnyMachineSnapshot, messageId: number): PureStep | null {
-    let known = this.#answers.get(snapshot);
-    if (!known) this.#answers.set(snapshot, (known = new Map()));
-    let answer = known.get(messageId);
-    if (answer === undefined) {
-      this.xstateCalls++;
-      known.set(messageId, (answer = this.#asked(component, snapshot, messageId)));
-    }
-    return answer;
+  #askXState(component: Component, kind: Kind, message: number): Answer {
+    this.xstateCalls++;
+    const said = this.#asked(component, kind.snapshot, message);
+    return (kind.answers[message] =
+      said === null
+        ? REFUSED
+        : {
+            next: this.#states.kindOf(kind.machine, said.snapshot),
+            outputs: said.emitted.map((event) => outputOf(event as unknown as Message)),
+          });
   }
 
   #asked(component: Component, snapshot: AnyMachineSnapshot, messageId: number): PureStep | null {

@@ -17,7 +17,14 @@ import type {
 import { symmetricSeeds } from '../system/system-words.ts';
 import { WordStore } from '../state/words.ts';
 import { ChannelWords } from './channel-words.ts';
-import { EMITTED_TYPES, type ComponentKeeper, type Kept, type Output, type RoutineKeeper } from './keepers.ts';
+import {
+  effectOf,
+  EMITTED_TYPES,
+  type ComponentKeeper,
+  type Kept,
+  type Output,
+  type RoutineKeeper,
+} from './keepers.ts';
 import { MessageTable, NO_MESSAGE } from './message-table.ts';
 import { Reports } from './reports.ts';
 import { StoreBuffers } from './store-buffers.ts';
@@ -56,6 +63,8 @@ export abstract class Wire<R extends RoutineKeeper, C extends ComponentKeeper>
   protected readonly tasks: Tasks;
   /** Outcomes the choice tried last can have (1 unless an operation or channel offers more). */
   branchCount = 1;
+  /** By component and number of the type of event, once it has been emitted. */
+  readonly #effects: (Effect | null | undefined)[][];
   /** The component whose output is being applied; -1: a processor's operation. */
   #sender = PROCESSOR;
 
@@ -67,6 +76,7 @@ export abstract class Wire<R extends RoutineKeeper, C extends ComponentKeeper>
   /** @param keepers makes the two that this kind of executor is composed of */
   constructor(system: System, keepers: (kept: Kept) => { readonly routines: R; readonly components: C }) {
     super(system);
+    this.#effects = system.components.map(() => []);
     this.store = new WordStore(system.layout.initial(), symmetricSeeds(system), !this.commitsEachStep);
     this.channels = new ChannelWords(this.store, this.messages);
     this.buffers = new StoreBuffers(system, this.store);
@@ -193,8 +203,11 @@ export abstract class Wire<R extends RoutineKeeper, C extends ComponentKeeper>
   }
 
   /** Applies what a component has emitted. */
-  protected applyOutput(component: Component, { event, effect }: Output): void {
-    if (effect !== undefined) {
+  protected applyOutput(component: Component, { event, type }: Output): void {
+    const effects = this.#effects[component.index] as (Effect | null | undefined)[];
+    const known = effects[type];
+    const effect = known === undefined ? (effects[type] = effectOf(component, event)) : known;
+    if (effect !== null) {
       this.#applyEffect(component, event, effect);
       return;
     }
@@ -217,9 +230,9 @@ export abstract class Wire<R extends RoutineKeeper, C extends ComponentKeeper>
         this.tasks.give(component, emitted.to, emitted.slot, emitted.into);
         return;
       default: {
-        const known = [...EMITTED_TYPES, ...Object.keys(component.effects ?? {})];
+        const handled = [...EMITTED_TYPES, ...Object.keys(component.effects ?? {})];
         throw new ModelError(
-          `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${known.join(', ')})`,
+          `component: ${component.name}: emitted ${event.type}, which nothing handles (have: ${handled.join(', ')})`,
         );
       }
     }

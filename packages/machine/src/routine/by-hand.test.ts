@@ -72,6 +72,16 @@ describe('steps that are run by hand and handed aside', () => {
       expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
   });
 
+  it('what next() answers may be kept', () => {
+    const kept: IteratorResult<unknown>[] = [];
+    const outcome = ran(function* keeps(shared) {
+      kept.push(store(shared.at(0), 1).next(0), load(shared.at(1)).next(0));
+      yield* nop();
+    });
+    expect(outcome).toMatch(/was run by hand/);
+    expect(kept.map(({ value }) => (value as Operation).definition.name)).toEqual(['store', 'load']);
+  });
+
   it('steps that a helper yields in another form are fine', () => {
     const labelled = function* (steps: Steps<number>): Steps<number> {
       let received = 0;

@@ -4,8 +4,8 @@
  * Nodes (`nodes.ts`) and actors both walk it with the {@link RoutineCursor} below, so that they agree by construction.
  */
 import { inOtherWords, ModelError, printable, thrown } from '../state/errors.ts';
-import { canonicalJson, hashExtend, hashName, hashString, type Hash64 } from '../state/hash.ts';
-import { faultOf, type Mark, type Operation, type Steps } from './operation.ts';
+import { canonicalJson, hashName, hashString, RunningHash, type Hash64 } from '../state/hash.ts';
+import { faultOf, isOperation, type Mark, type Operation, type Steps } from './operation.ts';
 import { beginCalls } from './replacing.ts';
 import { Local, type Program } from './routine.ts';
 import { begin, isSteps } from './noted.ts';
@@ -37,15 +37,19 @@ type Words = Pick<Local, 'words'>;
 /** Steps that a program has begun with. */
 const started = new WeakSet<Steps<unknown>>();
 
+type Resume = (this: Steps<unknown>, input: unknown) => IteratorResult<Operation | Mark, unknown>;
+
 /** One call that has not returned. */
 interface Frame {
   readonly steps: Steps<unknown>;
+  /** Its way on, looked up once: steps of each generator function look different. */
+  readonly next: Resume;
   /** Null: not on the stack that is shown. */
   readonly name: string | null;
   /** Combined content of the frames below. */
   readonly below: Hash64;
   /** Content of what it has received, or of the point it was at and what it has received since. */
-  hash: Hash64;
+  readonly hash: RunningHash;
   /** The point it was at last. */
   point: Extract<Mark, { mark: 'point' }> | null;
   /** Results and calls since. */
@@ -126,7 +130,7 @@ export class RoutineCursor {
   constructor(body: Program, identity: number, words = Number.POSITIVE_INFINITY) {
     this.program = body;
     this.#words = words;
-    this.#seed = hashExtend(hashName(body.name), identity);
+    this.#seed = new RunningHash(hashName(body.name)).extend(identity);
     this.#call(null, this.#start());
     this.#run(0);
   }
@@ -136,7 +140,7 @@ export class RoutineCursor {
     const top = this.#frames[this.#frames.length - 1];
     if (top === undefined)
       throw new ModelError(`${this.at}: not deterministic: it ends here, and went on before (${OUTSIDE})`);
-    top.hash = hashExtend(top.hash, result);
+    top.hash.extend(result);
     top.length++;
     this.steps++;
     this.#run(result);
@@ -150,7 +154,7 @@ export class RoutineCursor {
   /** Content hash of the local state. */
   get hash(): Hash64 {
     const top = this.#frames[this.#frames.length - 1];
-    return top ? hashWith(top.below, top.hash) : underSeed(RETURNED, this.#seed);
+    return top ? new RunningHash(top.below).join(top.hash) : underSeed(RETURNED, this.#seed);
   }
 
   /** Results received and calls returned that are not yet behind a point, over all frames. */
@@ -191,13 +195,17 @@ export class RoutineCursor {
     if (this.#frames.length > CALLS_MAX)
       throw new ModelError(`${this.at}: ${CALLS_MAX} calls within one another: a routine that calls itself for ever`);
     const caller = this.#frames[this.#frames.length - 1];
-    const below = caller ? hashWith(caller.below, caller.hash) : this.#seed;
+    const below = caller ? new RunningHash(caller.below).join(caller.hash) : this.#seed;
     if (name !== null) this.#stack = this.#stack.with(name);
+    const hash = new RunningHash(name === null ? CALLED : this.#stack.hash);
+    this.#seen(hash);
+    const begun = begin(steps);
     this.#frames.push({
-      steps: begin(steps),
+      steps: begun,
+      next: (begun as unknown as { readonly next: Resume }).next,
       name,
       below,
-      hash: this.#seen(name === null ? CALLED : this.#stack.hash),
+      hash,
       point: null,
       length: 0,
       locals: NONE,
@@ -219,9 +227,11 @@ export class RoutineCursor {
     const isLocal = value instanceof Local && callee.locals.includes(value);
     if (isLocal) this.#declare(caller, value);
     // What is no data may hide anything that the callee has received.
-    caller.hash = this.#seen(
-      hashWith(hashWith(hashExtend(caller.hash, RETURN), called), isLocal ? VOID : (contentOf(value) ?? callee.hash)),
-    );
+    caller.hash
+      .extend(RETURN)
+      .join(called)
+      .join(isLocal ? VOID : (contentOf(value) ?? callee.hash));
+    this.#seen(caller.hash);
     caller.length++;
   }
 
@@ -249,26 +259,26 @@ export class RoutineCursor {
       beginCalls(this.program.replace, this.#stack.name);
       // A routine gets numbers for its operations, and for a call whatever the callee returns.
       forgetHanded(input);
-      const next = this.#top.steps.next(input as number);
-      refuseHandedAside(next);
+      const { steps, next } = this.#top;
+      const { value, done } = next.call(steps, input);
+      refuseHandedAside(value, done === true);
       const left = unbegun();
       if (left !== NOTHING) this.#noteIdle(left);
       input = 0;
-      if (next.done) {
+      if (done === true) {
         this.#refuseIdle(true);
-        if (isSteps(next.value))
+        if (isSteps(value))
           throw new ModelError(
-            `${this.at}: returns ${nameOfSteps(next.value)}, which was never begun: write yield* before it`,
+            `${this.at}: returns ${nameOfSteps(value)}, which was never begun: write yield* before it`,
           );
-        this.#return(next.value);
+        this.#return(value);
         if (this.#frames.length === 0) {
           this.pending = null;
           return;
         }
-        input = next.value;
+        input = value;
         continue;
       }
-      const value = next.value;
       if (isOperation(value)) {
         const fault = faultOf(value, this.#words);
         if (fault !== null) throw new ModelError(`${this.at}: ${fault}`);
@@ -284,11 +294,9 @@ export class RoutineCursor {
    * What a routine may have seen of objects that others change too: when it begins, when it goes on after a call, and
    * from a point on. What it does to them itself follows from its history.
    */
-  #seen(hash: Hash64): Hash64 {
-    if (this.#locals === 0) return hash;
-    for (const { locals } of this.#frames)
-      for (const { words } of locals) for (const word of words) hash = hashExtend(hash, word);
-    return hash;
+  #seen(hash: RunningHash): void {
+    if (this.#locals === 0) return;
+    for (const { locals } of this.#frames) for (const { words } of locals) for (const word of words) hash.extend(word);
   }
 
   #declare(frame: Frame, object: Words): void {
@@ -351,9 +359,9 @@ export class RoutineCursor {
       case 'point': {
         this.#refuseIdle();
         const top = this.#top;
-        let hash = hashExtend(hashName(`${mark.label}()`), mark.values.length);
-        for (const value of mark.values) hash = hashExtend(hash, value);
-        top.hash = this.#seen(hash);
+        top.hash.restart(hashOfPoint(mark.label)).extend(mark.values.length);
+        for (const value of mark.values) top.hash.extend(value);
+        this.#seen(top.hash);
         top.point = mark;
         top.length = 0;
         return;
@@ -394,21 +402,39 @@ const JSON_DATA = 'data ';
 const TRUE = hashString(`${JSON_DATA}true`);
 const FALSE = hashString(`${JSON_DATA}false`);
 
+/** By label of a point; it is no routine's name. */
+const pointHashes = new Map<string, Hash64>();
+
+function hashOfPoint(label: string): Hash64 {
+  let hash = pointHashes.get(label);
+  if (hash === undefined) pointHashes.set(label, (hash = hashString(`${label}()`)));
+  return hash;
+}
+
 /** A content that does not depend on the history, made the program's own. */
 function underSeed(content: Hash64, seed: Hash64): Hash64 {
   return { lo: content.lo ^ seed.lo, hi: (content.hi + seed.hi) | 0 };
 }
 
-function hashWith(hash: Hash64, content: Hash64): Hash64 {
-  return hashExtend(hashExtend(hash, content.lo), content.hi);
-}
-
 /** The content of plain data; null for anything else. */
 function contentOf(value: unknown): Hash64 | null {
   if (value === undefined) return VOID;
-  if (typeof value === 'number') return hashExtend(NUMBER, value);
+  if (typeof value === 'number') return new RunningHash(NUMBER).extend(value);
   if (typeof value === 'boolean') return value ? TRUE : FALSE;
+  if (typeof value === 'string') return contentOfText(value);
   return isData(value) ? hashString(JSON_DATA + canonicalJson(value)) : null;
+}
+
+/** Routines return few texts, again and again: words such as `retry`. */
+const textContents = new Map<string, Hash64>();
+const TEXTS_MAX = 1_000;
+
+function contentOfText(text: string): Hash64 {
+  const known = textContents.get(text);
+  if (known !== undefined) return known;
+  const hash = hashString(JSON_DATA + canonicalJson(text));
+  if (textContents.size < TEXTS_MAX) textContents.set(text, hash);
+  return hash;
 }
 
 /** Whether a value is plain data: it has a content that can be compared. */
@@ -418,14 +444,6 @@ export function isData(value: unknown): boolean {
     return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string';
   if (Array.isArray(value)) return value.every(isData);
   return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
-}
-
-function isOperation(value: Operation | Mark): value is Operation {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as Partial<Operation>).definition?.perform === 'function'
-  );
 }
 
 function isIterator(value: unknown): boolean {

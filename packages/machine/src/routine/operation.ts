@@ -247,6 +247,8 @@ export interface OperationDefinition {
   readonly ordering?: Ordering;
   /** Built-in code, so that executors can inline the commonest operations. */
   readonly code?: number;
+  /** Its number among all definitions: given by {@link defineOperation}, whatever is said here. */
+  readonly index?: number;
 }
 
 /** An operation with its operands: what a routine yields. */
@@ -331,24 +333,64 @@ export function operation(
 ): Operation {
   if (saying) checkSaying(definition, saying);
   if (definition.ordering !== undefined) noteSite('ordering', definition.name, definition.ordering);
-  const { label, fact, source, unmodelled } = saying ?? NOTHING_SAID;
-  return made({
-    definition,
-    // A truth value is a value, and no address.
-    a: ((a as number) | 0) === a || (typeof a === 'boolean' && definition.addressed) ? a : operandOf(definition, a),
-    b: ((b as number) | 0) === b ? b : operandOf(definition, b),
-    c: ((c as number) | 0) === c ? c : operandOf(definition, c),
-    data,
-    label,
-    fact,
-    source,
-    unmodelled,
-  });
+  return made(
+    new MadeOperation(
+      definition,
+      // A truth value is a value, and no address.
+      ((a as number) | 0) === a || (typeof a === 'boolean' && definition.addressed) ? a : operandOf(definition, a),
+      ((b as number) | 0) === b ? b : operandOf(definition, b),
+      ((c as number) | 0) === c ? c : operandOf(definition, c),
+      data,
+      saying ?? NOTHING_SAID,
+    ),
+  );
+}
+
+/** What {@link operation} makes: they share one shape, and are known by their class. */
+class MadeOperation implements Operation {
+  readonly definition: OperationDefinition;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly data: unknown;
+  readonly label: string | undefined;
+  readonly fact: ((result: number) => string | undefined) | undefined;
+  readonly source: SourceLine | undefined;
+  readonly unmodelled: string | undefined;
+
+  constructor(
+    definition: OperationDefinition,
+    a: number,
+    b: number,
+    c: number,
+    data: unknown,
+    { label, fact, source, unmodelled }: Saying,
+  ) {
+    this.definition = definition;
+    this.a = a;
+    this.b = b;
+    this.c = c;
+    this.data = data;
+    this.label = label;
+    this.fact = fact;
+    this.source = source;
+    this.unmodelled = unmodelled;
+  }
+}
+
+/** Whether a routine has yielded an operation: what was made elsewhere looks like one. */
+export function isOperation(value: unknown): value is Operation {
+  return (
+    value instanceof MadeOperation ||
+    (typeof value === 'object' &&
+      value !== null &&
+      typeof (value as Partial<Operation>).definition?.perform === 'function')
+  );
 }
 
 /** The same operands for another operation. */
 export function withDefinition(op: Operation, definition: OperationDefinition): Operation {
-  return made({ ...op, definition });
+  return made(new MadeOperation(definition, op.a, op.b, op.c, op.data, op));
 }
 
 /**
@@ -397,6 +439,7 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'weak',
   'order',
   'code',
+  'index',
 );
 
 /** Every definition has every key: whoever looks at one after another finds what it looks for in the same place. */
@@ -407,8 +450,10 @@ const UNSAID: object = Object.fromEntries(OPERATION_KEYS.map((key) => [key, unde
  */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
   checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
-  return { ...UNSAID, ...definition };
+  return { ...UNSAID, ...definition, index: definitions++ };
 }
+
+let definitions = 0;
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =

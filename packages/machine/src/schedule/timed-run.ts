@@ -40,6 +40,11 @@ export interface VirtualTimeOptions {
   readonly stepsMax?: number;
   /** Called after every step; return false to stop the run. */
   readonly onStep?: (step: TimedStep) => boolean | void;
+  /**
+   * True: `onStep` gets one object for all steps, which says what the step was until it returns. Default false: what it
+   * gets may be kept.
+   */
+  readonly reusesStep?: boolean;
 }
 
 /** The names of the options. */
@@ -53,6 +58,7 @@ export const VIRTUAL_TIME_KEYS = keysOf<VirtualTimeOptions>()(
   'caches',
   'stepsMax',
   'onStep',
+  'reusesStep',
 );
 
 /** What reaches the machine from outside at a time: a message of a part that runs elsewhere. */

@@ -14,6 +14,7 @@ import {
   send,
 } from '../execute/systems.test-support.ts';
 import { deviceMachine, listenerMachine, processorMachine } from '../execute/processor.test-support.machine.ts';
+import { DirectExecutor } from '../execute/direct.ts';
 import { TabulatedExecutor } from '../execute/tabulated.ts';
 import type { TimedStep, VirtualTimeOptions } from './timed-run.ts';
 import { runVirtualTime, VirtualTimeScheduler } from './virtual-time.ts';
@@ -333,5 +334,37 @@ describe('virtual time', () => {
     for (let i = 0; i < 3; i++) executor.step(0);
     const { steps } = runVirtualTime(executor, { costs });
     expect([steps, executor.channelEmpty(0)]).toEqual([3, true]);
+  });
+
+  it('what is said of a step may be kept, unless one object was asked for', () => {
+    const builder = new SystemBuilder();
+    builder.processor({
+      name: 'P0',
+      tasks: [
+        program(
+          routine('P0', function* () {
+            yield* nop();
+            yield* nop();
+          }),
+        ),
+      ],
+    });
+    const system = builder.build();
+    const heard = (reusesStep: boolean): Set<TimedStep> => {
+      const steps = new Set<TimedStep>();
+      const seen: string[] = [];
+      runVirtualTime(new DirectExecutor(system), {
+        costs,
+        reusesStep,
+        onStep(step) {
+          steps.add(step);
+          seen.push(`${step.startCycles}+${step.durationCycles} ${step.operation?.definition.name ?? ''}`);
+        },
+      });
+      expect(seen).toEqual(['0+10 nop', '10+10 nop']);
+      return steps;
+    };
+    expect(heard(false).size).toBe(2);
+    expect(heard(true).size).toBe(1);
   });
 });

@@ -13,8 +13,14 @@ import { ChoiceQueue } from './choice-queue.ts';
 import { ChoicesOfProcessors, EndOfRun, rankOf, wordsBehind } from './processor-choices.ts';
 import { Refusals } from './refusals.ts';
 import { scheduleEntry } from './schedule.ts';
-import { VIRTUAL_TIME_KEYS, type Arrival, type VirtualTimeOptions, type VirtualTimeRun } from './timed-run.ts';
-import type { Operation } from '../routine/operation.ts';
+import {
+  VIRTUAL_TIME_KEYS,
+  type Arrival,
+  type TimedStep,
+  type VirtualTimeOptions,
+  type VirtualTimeRun,
+} from './timed-run.ts';
+import type { Operation, OperationDefinition } from '../routine/operation.ts';
 import type { Channel, Choice, Spontaneous, System } from '../system/specs.ts';
 
 const STEPS_MAX_DEFAULT = 100_000_000;
@@ -28,6 +34,22 @@ const IDLE_TICKS_MAX = 100_000;
 interface Price {
   readonly cycles: number;
   readonly traffic: number;
+}
+
+type WritableStep = { -readonly [K in keyof TimedStep]: TimedStep[K] };
+
+/**
+ * An object for what is said of steps. Its times are no whole numbers, so that it need not change its shape for one.
+ */
+function stepMade(choice: Choice): WritableStep {
+  return {
+    entry: 0,
+    choice,
+    startCycles: Number.NaN,
+    durationCycles: Number.NaN,
+    operation: null,
+    waitedCycles: Number.NaN,
+  };
 }
 
 /** Runs an executor (from its present state) in virtual time, to the end. */
@@ -44,6 +66,8 @@ export class VirtualTimeScheduler {
   readonly #options: VirtualTimeOptions;
   /** By entry of the cost table. */
   readonly #prices = new Map<string, Price>();
+  /** By {@link OperationDefinition.index}. */
+  readonly #pricesOfOperations: (Price | undefined)[] = [];
   readonly #defaultCost: number;
   readonly #isOver: EndOfRun;
   readonly #clock: number[];
@@ -80,6 +104,8 @@ export class VirtualTimeScheduler {
   #branch = 0;
   /** What happens by itself and was refused at its time: it comes again, but not before another step. */
   #postponed: number[] = [];
+  /** See {@link VirtualTimeOptions.reusesStep}; null: each step has an object of its own. */
+  readonly #step: WritableStep | null;
   /** No step begins at this time or later. */
   #limit = NEVER;
   /** Nothing is left to do before the limit. */
@@ -97,6 +123,7 @@ export class VirtualTimeScheduler {
     this.#system = executor.system;
     this.#options = options;
     const { processors, channels, spontaneous, choices } = this.#system;
+    this.#step = options.reusesStep === true && choices[0] ? stepMade(choices[0]) : null;
     this.#lines = options.caches ? new CacheLines(this.#system.layout.lines(), options.caches) : null;
     this.#defaultCost = cyclesOf(options.costs, 'default');
     this.#isOver = new EndOfRun(executor, options);
@@ -141,6 +168,11 @@ export class VirtualTimeScheduler {
     const price: Price = { cycles, traffic: this.#lines?.trafficOf(name) ?? 0 };
     this.#prices.set(name, price);
     return price;
+  }
+
+  #priceOfOperation({ index, cost, name }: OperationDefinition): Price {
+    if (index === undefined) return this.#priceOf(cost ?? name);
+    return (this.#pricesOfOperations[index] ??= this.#priceOf(cost ?? name));
   }
 
   #sent(channel: number, ready: number): void {
@@ -259,13 +291,16 @@ export class VirtualTimeScheduler {
         this.#queue.set(best, this.#now);
         continue;
       }
-      this.#operation = choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
       this.#spent = 0;
       this.#waitedCycles = choice.kind === 'advance' ? this.#now - (this.#clock[choice.processor] as number) : 0;
       this.#acting = this.#actingIn(choice);
       const { mark } = store;
-      if (this.#happens(best, choice)) {
-        this.#mark = this.#executor.commitsEachStep ? 0 : mark;
+      const commits = this.#executor.commitsEachStep;
+      const pending = !commits && choice.kind === 'advance' ? this.#executor.pendingOperation(choice.processor) : null;
+      const happens = this.#happens(best, choice);
+      this.#operation = commits ? this.#executor.attempted : pending;
+      if (happens) {
+        this.#mark = commits ? 0 : mark;
         this.#refusals.changed(store, this.#mark, this.#askAgain);
         return best;
       }
@@ -401,7 +436,7 @@ export class VirtualTimeScheduler {
   /** What an operation costs, and what its cache lines add to that. */
   #cyclesOf(processor: number, operation: Operation): number {
     const { definition } = operation;
-    const { cycles, traffic } = this.#priceOf(definition.cost ?? definition.name);
+    const { cycles, traffic } = this.#priceOfOperation(definition);
     if (this.#lines === null) return cycles;
     // What a step has written is in the journal; what it has only read is its operand.
     const read = definition.addressed === true ? operation.a : -1;
@@ -447,14 +482,15 @@ export class VirtualTimeScheduler {
       this.#updateProcessor(processor);
     }
     this.#completed = Math.max(this.#completed, this.#now + duration);
-    const onStep = this.#options.onStep;
-    return onStep?.({
-      entry: scheduleEntry(index, this.#branch),
-      choice,
-      startCycles: this.#now,
-      durationCycles: duration,
-      operation: this.#operation,
-      waitedCycles: this.#waitedCycles,
-    });
+    const { onStep } = this.#options;
+    if (onStep === undefined) return true;
+    const step = this.#step ?? stepMade(choice);
+    step.entry = scheduleEntry(index, this.#branch);
+    step.choice = choice;
+    step.startCycles = this.#now;
+    step.durationCycles = duration;
+    step.operation = this.#operation;
+    step.waitedCycles = this.#waitedCycles;
+    return onStep(step);
   }
 }

@@ -51,19 +51,43 @@ export function hashName(name: string): Hash64 {
 
 const names = new Map<string, Hash64>();
 
-/** Extends a content hash by one number (any finite double; integers and fractions hash by value). */
-export function hashExtend(hash: Hash64, value: number): Hash64 {
-  const low = value | 0;
-  if (low === value) return extendedBy(hash, low, value < 0 ? -1 : 0);
-  const high = Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : hashString(String(value)).lo;
-  return extendedBy(hash, low, high);
-}
+/** A content hash that goes on: of what comes one after another. */
+export class RunningHash implements Hash64 {
+  lo: number;
+  hi: number;
 
-function extendedBy(hash: Hash64, low: number, high: number): Hash64 {
-  return {
-    lo: mix32(Math.imul(hash.lo, 31) + mix32(low ^ 0x3c6e_f372) + Math.imul(high, 0x27d4_eb2f)),
-    hi: mix32(Math.imul(hash.hi, 37) ^ (mix32(low + 0x165_667b1) + Math.imul(high, 0x85eb_ca6b))),
-  };
+  constructor({ lo, hi }: Hash64) {
+    this.lo = lo;
+    this.hi = hi;
+  }
+
+  /** Begins anew with another. */
+  restart({ lo, hi }: Hash64): this {
+    this.lo = lo;
+    this.hi = hi;
+    return this;
+  }
+
+  /** Extends it by one number (any finite double; integers and fractions hash by value). */
+  extend(value: number): this {
+    const low = value | 0;
+    if (low === value) return this.#extend(low, value < 0 ? -1 : 0);
+    return this.#extend(
+      low,
+      Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : hashString(String(value)).lo,
+    );
+  }
+
+  /** Extends it by something that has a hash itself. */
+  join({ lo, hi }: Hash64): this {
+    return this.extend(lo).extend(hi);
+  }
+
+  #extend(low: number, high: number): this {
+    this.lo = mix32(Math.imul(this.lo, 31) + mix32(low ^ 0x3c6e_f372) + Math.imul(high, 0x27d4_eb2f));
+    this.hi = mix32(Math.imul(this.hi, 37) ^ (mix32(low + 0x165_667b1) + Math.imul(high, 0x85eb_ca6b)));
+    return this;
+  }
 }
 
 /** JSON with sorted keys: equal values give equal text. Used to intern messages and component states by content. */
