@@ -42,6 +42,7 @@ export {
   type Explanation,
   BLOCKED,
   defineOperation,
+  withData,
   withDefinition,
   messageFor,
   operation,

@@ -166,7 +166,8 @@ export function begin<T>(steps: Steps<T>): Steps<T> {
 }
 
 function beginByHelper(steps: object): void {
-  if ('next' in steps && steps.next === nextByHand) (steps as NotedGenerator).begun = true;
+  const generator = steps as Partial<NotedGenerator>;
+  if (generator.next === nextByHand) generator.begun = true;
 }
 
 /** As {@link noted}, for all generator methods of an object, such as an architecture; returns it. */

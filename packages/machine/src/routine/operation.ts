@@ -346,35 +346,41 @@ export function operation(
   );
 }
 
-/** What {@link operation} makes: they share one shape, and are known by their class. */
+/**
+ * What {@link operation} makes: they share one shape, and are known by their class. What is said of them is looked at
+ * when somebody asks, which in most runs nobody does.
+ */
 class MadeOperation implements Operation {
   readonly definition: OperationDefinition;
   readonly a: number;
   readonly b: number;
   readonly c: number;
   readonly data: unknown;
-  readonly label: string | undefined;
-  readonly fact: ((result: number) => string | undefined) | undefined;
-  readonly source: SourceLine | undefined;
-  readonly unmodelled: string | undefined;
+  readonly #saying: Saying;
 
-  constructor(
-    definition: OperationDefinition,
-    a: number,
-    b: number,
-    c: number,
-    data: unknown,
-    { label, fact, source, unmodelled }: Saying,
-  ) {
+  constructor(definition: OperationDefinition, a: number, b: number, c: number, data: unknown, saying: Saying) {
     this.definition = definition;
     this.a = a;
     this.b = b;
     this.c = c;
     this.data = data;
-    this.label = label;
-    this.fact = fact;
-    this.source = source;
-    this.unmodelled = unmodelled;
+    this.#saying = saying;
+  }
+
+  get label(): string | undefined {
+    return this.#saying.label;
+  }
+
+  get fact(): Operation['fact'] {
+    return this.#saying.fact;
+  }
+
+  get source(): SourceLine | undefined {
+    return this.#saying.source;
+  }
+
+  get unmodelled(): string | undefined {
+    return this.#saying.unmodelled;
   }
 }
 
@@ -386,6 +392,11 @@ export function isOperation(value: unknown): value is Operation {
       value !== null &&
       typeof (value as Partial<Operation>).definition?.perform === 'function')
   );
+}
+
+/** The same operation with other data. */
+export function withData(op: Operation, data: unknown): Operation {
+  return new MadeOperation(op.definition, op.a, op.b, op.c, data, op);
 }
 
 /** The same operands for another operation. */

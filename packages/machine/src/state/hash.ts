@@ -72,10 +72,7 @@ export class RunningHash implements Hash64 {
   extend(value: number): this {
     const low = value | 0;
     if (low === value) return this.#extend(low, value < 0 ? -1 : 0);
-    return this.#extend(
-      low,
-      Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : hashString(String(value)).lo,
-    );
+    return this.#extend(low, Number.isInteger(value) ? Math.floor(value / 0x1_0000_0000) | 0 : fractionHash(value));
   }
 
   /** Extends it by something that has a hash itself. */
@@ -90,6 +87,13 @@ export class RunningHash implements Hash64 {
   }
 }
 
+/** Of a number that is no integer, by its text; the end of a range that is empty comes again and again. */
+function fractionHash(value: number): number {
+  return value === Number.POSITIVE_INFINITY ? INFINITY_HASH : hashString(String(value)).lo;
+}
+
+const INFINITY_HASH = hashString(String(Number.POSITIVE_INFINITY)).lo;
+
 /** JSON with sorted keys: equal values give equal text. Used to intern messages and component states by content. */
 export function canonicalJson(value: unknown): string {
   if (value === undefined) return 'null';
@@ -100,7 +104,19 @@ export function canonicalJson(value: unknown): string {
   for (const key of Object.keys(value).sort()) {
     const member = (value as Readonly<Record<string, unknown>>)[key];
     if (member === undefined) continue;
-    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+    members += `${members === '' ? '' : ','}${quoted(key)}:${canonicalJson(member)}`;
   }
   return `{${members}}`;
+}
+
+/** Keys are names in the code: few. */
+const quotedKeys = new Map<string, string>();
+const QUOTED_MAX = 10_000;
+
+function quoted(key: string): string {
+  const known = quotedKeys.get(key);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(key);
+  if (quotedKeys.size < QUOTED_MAX) quotedKeys.set(key, text);
+  return text;
 }
