@@ -42,7 +42,6 @@ export {
   type Explanation,
   BLOCKED,
   defineOperation,
-  withData,
   withDefinition,
   messageFor,
   operation,

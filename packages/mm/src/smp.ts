@@ -24,7 +24,6 @@ import {
   type Program,
   type Region,
   type Routine,
-  type Saying,
   type Steps,
   type SystemBuilder,
 } from '@shootdown/machine';
@@ -107,14 +106,6 @@ const TAKEN = defineOperation({
 /** Who takes the interrupt of a call: on x86, on arm64, on RISC-V. */
 export type SmpHandler = 'sysvec_call_function' | 'do_handle_IPI' | 'handle_IPI';
 
-interface CallSayings {
-  readonly csd_lock: Saying;
-  /** By the number of the function. */
-  readonly csdFunction: (Saying | undefined)[];
-  readonly llist_add: Saying;
-  readonly csd_lock_wait: Saying;
-}
-
 /** smp_call_function() and its relatives, for a set of CPUs. */
 export class Smp {
   readonly cpus: readonly Cpu[];
@@ -129,8 +120,6 @@ export class Smp {
   /** All CPUs. */
   readonly everyone: CpuMask;
 
-  /** By the CPU that is called. */
-  readonly #sayings: (CallSayings | undefined)[] = [];
   readonly #doNothing: number;
   readonly #interrupt: Routine<[smp: Smp, cpu: Cpu]>;
 
@@ -179,13 +168,8 @@ export class Smp {
     const targets = this.cpus.filter((other) => other.id !== cpu.id && cpumask_test_cpu(other.id, mask));
     for (const target of targets) {
       const csd = this.#csdOf(cpu.id, target.id);
-      const { csd_lock, csdFunction } = this.#sayingsOf(target);
-      yield* waitFor(csd, -1, CSD_UNLOCKED, csd_lock);
-      yield* store(
-        csd,
-        fn,
-        (csdFunction[fn] ??= { label: `csd(${target.name}) = ${this.#functions[fn - 1]?.name ?? '?'}` }),
-      );
+      yield* waitFor(csd, -1, CSD_UNLOCKED, { label: `csd_lock(${target.name})` });
+      yield* store(csd, fn, { label: `csd(${target.name}) = ${this.#functions[fn - 1]?.name ?? '?'}` });
       const queued = yield* this.#llist_add(cpu, target);
       if (queued === 0) yield* send_IPI(target, CALL_FUNCTION_VECTOR);
     }
@@ -195,26 +179,16 @@ export class Smp {
       yield* local_irq_restore(cpu, flags);
     }
     for (const target of targets) {
-      yield* waitFor(this.#csdOf(cpu.id, target.id), -1, CSD_UNLOCKED, this.#sayingsOf(target).csd_lock_wait);
+      yield* waitFor(this.#csdOf(cpu.id, target.id), -1, CSD_UNLOCKED, { label: `csd_lock_wait(${target.name})` });
     }
   }
 
   /** llist_add(): 0 if the queue was empty. */
   *#llist_add(cpu: Cpu, target: Cpu): Steps<number> {
-    const { llist_add } = this.#sayingsOf(target);
-    if (this.#words === 1) return yield* setBits(this.#queue.at(target.id), cpuBit(cpu.id), llist_add);
+    const label = `llist_add(${target.name})`;
+    if (this.#words === 1) return yield* setBits(this.#queue.at(target.id), cpuBit(cpu.id), { label });
     const queue = this.#queue.at(target.id * this.#words);
-    return yield operation(LLIST_ADD, queue, this.#words, cpu.id, undefined, llist_add);
-  }
-
-  /** What the steps of calls to a CPU are called: the same each time. */
-  #sayingsOf({ id, name }: Cpu): CallSayings {
-    return (this.#sayings[id] ??= {
-      csd_lock: { label: `csd_lock(${name})` },
-      csdFunction: [],
-      llist_add: { label: `llist_add(${name})` },
-      csd_lock_wait: { label: `csd_lock_wait(${name})` },
-    });
+    return yield operation(LLIST_ADD, queue, this.#words, cpu.id, undefined, { label });
   }
 
   *#kick(cpu: Cpu): Steps {

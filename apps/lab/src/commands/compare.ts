@@ -165,7 +165,7 @@ async function runOf({ name, machine, assembled, folder }: Target): Promise<{ ru
   const pulse = new Pulse();
   const interrupted = await untilDoneOrInterrupted(() => {
     const more = runner.advance(PORTION_STEPS);
-    if (more) pulse.beat(() => `${name}: ${runner.result().steps} steps`);
+    if (more) pulse.beat(() => `${name}: ${runner.steps} steps`);
     return more;
   });
   pulse.end();

@@ -12,7 +12,6 @@ import {
   type Region,
   type Steps,
   type SystemBuilder,
-  withData,
 } from '@shootdown/machine';
 
 /** Violated when an access meets a plain access of another processor that it conflicts with. */
@@ -93,7 +92,7 @@ function watching(own: OperationDefinition): OperationDefinition {
   const made = known.get(own);
   if (made) return made;
   const { code: _, footprint: __, weak, ...rest } = own;
-  const unwrapped = (op: Operation): Operation => withData(op, (op.data as Watched).inner);
+  const unwrapped = (op: Operation): Operation => ({ ...op, data: (op.data as Watched).inner });
   const looked = (cx: OperationContext, op: Operation, result: number): number => {
     if (result === BLOCKED) return result;
     const { races, word, write } = op.data as Watched;

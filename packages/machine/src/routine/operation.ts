@@ -313,14 +313,7 @@ export function made<T extends object>(thing: T): T {
   return thing;
 }
 
-const NOTHING_SAID: Saying = {};
 const SAYING_KEYS = keysOf<Saying>()('label', 'fact', 'source', 'unmodelled');
-
-/** Throws ModelError on what says nothing: a misspelt `label` would be missed by nobody. */
-function checkSaying({ name }: OperationDefinition, saying: Saying): void {
-  if (typeof saying !== 'object') checkOptions(`operation: ${name}`, saying, SAYING_KEYS);
-  for (const key in saying) if (!SAYING_KEYS.includes(key)) checkOptions(`operation: ${name}`, saying, SAYING_KEYS);
-}
 
 /** Builds an operation. All operations are made here, so that they share one shape. */
 export function operation(
@@ -331,7 +324,6 @@ export function operation(
   data?: unknown,
   saying?: Saying,
 ): Operation {
-  if (saying) checkSaying(definition, saying);
   if (definition.ordering !== undefined) noteSite('ordering', definition.name, definition.ordering);
   return made(
     new MadeOperation(
@@ -341,46 +333,48 @@ export function operation(
       ((b as number) | 0) === b ? b : operandOf(definition, b),
       ((c as number) | 0) === c ? c : operandOf(definition, c),
       data,
-      saying ?? NOTHING_SAID,
+      saying,
     ),
   );
 }
 
-/**
- * What {@link operation} makes: they share one shape, and are known by their class. What is said of them is looked at
- * when somebody asks, which in most runs nobody does.
- */
+/** What {@link operation} makes: they share one shape, and are known by their class. */
 class MadeOperation implements Operation {
   readonly definition: OperationDefinition;
   readonly a: number;
   readonly b: number;
   readonly c: number;
   readonly data: unknown;
-  readonly #saying: Saying;
+  readonly label: string | undefined = undefined;
+  readonly fact: Operation['fact'] = undefined;
+  readonly source: SourceLine | undefined = undefined;
+  readonly unmodelled: string | undefined = undefined;
 
-  constructor(definition: OperationDefinition, a: number, b: number, c: number, data: unknown, saying: Saying) {
+  /** Throws ModelError on what says nothing: a misspelt `label` would be missed by nobody. */
+  constructor(
+    definition: OperationDefinition,
+    a: number,
+    b: number,
+    c: number,
+    data: unknown,
+    saying: Saying | undefined,
+  ) {
     this.definition = definition;
     this.a = a;
     this.b = b;
     this.c = c;
     this.data = data;
-    this.#saying = saying;
-  }
-
-  get label(): string | undefined {
-    return this.#saying.label;
-  }
-
-  get fact(): Operation['fact'] {
-    return this.#saying.fact;
-  }
-
-  get source(): SourceLine | undefined {
-    return this.#saying.source;
-  }
-
-  get unmodelled(): string | undefined {
-    return this.#saying.unmodelled;
+    if (!saying) return;
+    if (typeof saying !== 'object') checkOptions(`operation: ${definition.name}`, saying, SAYING_KEYS);
+    // What is said has many shapes: going through what there is takes less time than asking for each of four.
+    for (const key in saying) {
+      const said: unknown = saying[key as keyof Saying];
+      if (key === 'label') this.label = said as string | undefined;
+      else if (key === 'fact') this.fact = said as Operation['fact'];
+      else if (key === 'source') this.source = said as SourceLine | undefined;
+      else if (key === 'unmodelled') this.unmodelled = said as string | undefined;
+      else checkOptions(`operation: ${definition.name}`, saying, SAYING_KEYS);
+    }
   }
 }
 
@@ -394,14 +388,10 @@ export function isOperation(value: unknown): value is Operation {
   );
 }
 
-/** The same operation with other data. */
-export function withData(op: Operation, data: unknown): Operation {
-  return new MadeOperation(op.definition, op.a, op.b, op.c, data, op);
-}
-
 /** The same operands for another operation. */
 export function withDefinition(op: Operation, definition: OperationDefinition): Operation {
-  return made(new MadeOperation(definition, op.a, op.b, op.c, op.data, op));
+  const { label, fact, source, unmodelled } = op;
+  return made(new MadeOperation(definition, op.a, op.b, op.c, op.data, { label, fact, source, unmodelled }));
 }
 
 /**

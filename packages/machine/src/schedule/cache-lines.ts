@@ -67,14 +67,9 @@ export class CacheLines {
     for (const cpu of costs.cpus) this.#traffic[costs.cacheOf(cpu)] = 0;
   }
 
-  /** Bytes that operations of an entry of the cost table bring into the cache besides their words. */
-  trafficOf(entry: string): number {
-    return this.#costs.traffic[entry] ?? 0;
-  }
-
   /**
    * Cycles that a step takes longer for its lines.
-   * @param traffic see {@link trafficOf}
+   * @param traffic bytes that it brings into the cache besides its words
    * @param read the word that it has read; -1: none
    * @param mark what it has written is in the journal from there on
    */

@@ -18,6 +18,23 @@ export interface TimedStep {
   readonly waitedCycles: number;
 }
 
+/** The same while it is being written. */
+export type StepRecord = { -readonly [K in keyof TimedStep]: TimedStep[K] };
+
+/**
+ * An object for what is said of steps. Its times are no whole numbers, so that it need not change its shape for one.
+ */
+export function stepRecord(choice: Choice): StepRecord {
+  return {
+    entry: 0,
+    choice,
+    startCycles: Number.NaN,
+    durationCycles: Number.NaN,
+    operation: null,
+    waitedCycles: Number.NaN,
+  };
+}
+
 /** What a run needs besides the executor. */
 export interface VirtualTimeOptions {
   readonly costs: CostModel;

@@ -6,21 +6,22 @@
  * processor takes it between two operations.
  */
 import { checkOptions } from '../state/errors.ts';
-import { cyclesOf, type Cost } from './cost.ts';
 import type { Executor } from '../execute/executor.ts';
 import { CacheLines } from './cache-lines.ts';
 import { ChoiceQueue } from './choice-queue.ts';
 import { ChoicesOfProcessors, EndOfRun, rankOf, wordsBehind } from './processor-choices.ts';
+import { Prices } from './prices.ts';
 import { Refusals } from './refusals.ts';
 import { scheduleEntry } from './schedule.ts';
 import {
+  stepRecord,
   VIRTUAL_TIME_KEYS,
   type Arrival,
-  type TimedStep,
+  type StepRecord,
   type VirtualTimeOptions,
   type VirtualTimeRun,
 } from './timed-run.ts';
-import type { Operation, OperationDefinition } from '../routine/operation.ts';
+import type { Operation } from '../routine/operation.ts';
 import type { Channel, Choice, Spontaneous, System } from '../system/specs.ts';
 
 const STEPS_MAX_DEFAULT = 100_000_000;
@@ -29,28 +30,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 const LATER = -2;
 /** So many spontaneous steps in a row without any other step mean that nothing else will ever happen. */
 const IDLE_TICKS_MAX = 100_000;
-
-/** What it costs to perform an operation, and bytes that it brings into the cache besides its words. */
-interface Price {
-  readonly cycles: number;
-  readonly traffic: number;
-}
-
-type WritableStep = { -readonly [K in keyof TimedStep]: TimedStep[K] };
-
-/**
- * An object for what is said of steps. Its times are no whole numbers, so that it need not change its shape for one.
- */
-function stepMade(choice: Choice): WritableStep {
-  return {
-    entry: 0,
-    choice,
-    startCycles: Number.NaN,
-    durationCycles: Number.NaN,
-    operation: null,
-    waitedCycles: Number.NaN,
-  };
-}
 
 /** Runs an executor (from its present state) in virtual time, to the end. */
 export function runVirtualTime(executor: Executor, options: VirtualTimeOptions): VirtualTimeRun {
@@ -64,11 +43,7 @@ export class VirtualTimeScheduler {
   readonly #executor: Executor;
   readonly #system: System;
   readonly #options: VirtualTimeOptions;
-  /** By entry of the cost table. */
-  readonly #prices = new Map<string, Price>();
-  /** By {@link OperationDefinition.index}. */
-  readonly #pricesOfOperations: (Price | undefined)[] = [];
-  readonly #defaultCost: number;
+  readonly #prices: Prices;
   readonly #isOver: EndOfRun;
   readonly #clock: number[];
   readonly #busy: number[];
@@ -105,7 +80,7 @@ export class VirtualTimeScheduler {
   /** What happens by itself and was refused at its time: it comes again, but not before another step. */
   #postponed: number[] = [];
   /** See {@link VirtualTimeOptions.reusesStep}; null: each step has an object of its own. */
-  readonly #step: WritableStep | null;
+  readonly #step: StepRecord | null;
   /** No step begins at this time or later. */
   #limit = NEVER;
   /** Nothing is left to do before the limit. */
@@ -123,9 +98,9 @@ export class VirtualTimeScheduler {
     this.#system = executor.system;
     this.#options = options;
     const { processors, channels, spontaneous, choices } = this.#system;
-    this.#step = options.reusesStep === true && choices[0] ? stepMade(choices[0]) : null;
+    this.#step = options.reusesStep === true && choices[0] ? stepRecord(choices[0]) : null;
     this.#lines = options.caches ? new CacheLines(this.#system.layout.lines(), options.caches) : null;
-    this.#defaultCost = cyclesOf(options.costs, 'default');
+    this.#prices = new Prices(options.costs, options.caches);
     this.#isOver = new EndOfRun(executor, options);
     this.#clock = processors.map((_, i) => options.firstCycles?.[i] ?? 0);
     this.#busy = processors.map(() => 0);
@@ -150,29 +125,10 @@ export class VirtualTimeScheduler {
     }
     const { latencyOf } = options;
     executor.onSend = (channel) => {
-      const cycles = latencyOf?.(channel, executor.processor) ?? this.#cost(channel.latency ?? 'message');
+      const cycles = latencyOf?.(channel, executor.processor) ?? this.#prices.cyclesOf(channel.latency ?? 'message');
       this.#sent(channel.index, this.#now + cycles);
     };
-    executor.onSpend = (cost, times) => this.#spend(times * this.#cost(cost));
-  }
-
-  #cost(name: string): number {
-    return this.#priceOf(name).cycles;
-  }
-
-  #priceOf(name: string): Price {
-    const known = this.#prices.get(name);
-    if (known !== undefined) return known;
-    const { costs } = this.#options.costs;
-    const cycles = Object.hasOwn(costs, name) ? (costs[name] as Cost).cycles : this.#defaultCost;
-    const price: Price = { cycles, traffic: this.#lines?.trafficOf(name) ?? 0 };
-    this.#prices.set(name, price);
-    return price;
-  }
-
-  #priceOfOperation({ index, cost, name }: OperationDefinition): Price {
-    if (index === undefined) return this.#priceOf(cost ?? name);
-    return (this.#pricesOfOperations[index] ??= this.#priceOf(cost ?? name));
+    executor.onSpend = (cost, times) => this.#spend(times * this.#prices.cyclesOf(cost));
   }
 
   #sent(channel: number, ready: number): void {
@@ -410,7 +366,7 @@ export class VirtualTimeScheduler {
       case 'advance':
         return this.#clock[choice.processor] as number;
       case 'drain':
-        return (this.#clock[choice.processor] as number) + this.#cost('drain');
+        return (this.#clock[choice.processor] as number) + this.#prices.cyclesOf('drain');
       case 'deliver': {
         const ready = (this.#ready[choice.channel] as number[])[0] ?? NEVER;
         if (ready === NEVER) return NEVER;
@@ -436,7 +392,7 @@ export class VirtualTimeScheduler {
   /** What an operation costs, and what its cache lines add to that. */
   #cyclesOf(processor: number, operation: Operation): number {
     const { definition } = operation;
-    const { cycles, traffic } = this.#priceOfOperation(definition);
+    const { cycles, traffic } = this.#prices.ofOperation(definition);
     if (this.#lines === null) return cycles;
     // What a step has written is in the journal; what it has only read is its operand.
     const read = definition.addressed === true ? operation.a : -1;
@@ -456,7 +412,7 @@ export class VirtualTimeScheduler {
       case 'deliver': {
         this.#received(choice.channel);
         processor = this.#target[choice.channel] as number;
-        if (processor >= 0) duration += this.#cost('interrupt_entry');
+        if (processor >= 0) duration += this.#prices.cyclesOf('interrupt_entry');
         break;
       }
       case 'drain':
@@ -484,7 +440,7 @@ export class VirtualTimeScheduler {
     this.#completed = Math.max(this.#completed, this.#now + duration);
     const { onStep } = this.#options;
     if (onStep === undefined) return true;
-    const step = this.#step ?? stepMade(choice);
+    const step = this.#step ?? stepRecord(choice);
     step.entry = scheduleEntry(index, this.#branch);
     step.choice = choice;
     step.startCycles = this.#now;
