@@ -24,6 +24,9 @@ function plainIn(value: unknown, path: string, seen: Set<unknown>): string[] {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null || seen.has(value)) return [];
   seen.add(value);
   if (Object.getPrototypeOf(value) === GENERATOR_FUNCTION) return [path];
+  // What a module exports may be behind getters, depending on who has loaded it.
+  if (Object.prototype.toString.call(value) === '[object Module]')
+    return Object.entries(value).flatMap(([name, exported]) => plainIn(exported, `${path}.${name}`, seen));
   return Object.entries(Object.getOwnPropertyDescriptors(value)).flatMap(([name, property]) =>
     name === 'body' || !('value' in property) ? [] : plainIn(property.value, `${path}.${name}`, seen),
   );

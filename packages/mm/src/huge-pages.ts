@@ -15,6 +15,7 @@ import {
   type Steps,
   type SystemBuilder,
   noted,
+  noteMethods,
   wordsOf,
 } from '@shootdown/machine';
 import type { Cpu } from '@shootdown/cpu';
@@ -67,6 +68,10 @@ const MUTANTS = wordsOf<HugePagesMutant>()(
 
 /** What a kernel keeps of its huge pages. */
 export class HugePages extends WithMutant<HugePagesMutant> {
+  static {
+    noteMethods(this);
+  }
+
   /** HPAGE_PMD_NR: small pages in one. */
   readonly pages: number;
   /** pgtable_trans_huge_deposit(): by huge page, the frame of the table that a split will need, plus one. */
