@@ -29,7 +29,7 @@ import { Watch } from './watch.ts';
 
 /** Small enough for a search that keeps the reachable set of every state. */
 const STATES_MAX = 600;
-const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 20;
+const runs = process.env['SHOOTDOWN_DEEP'] === '1' ? 2_000 : 12;
 
 const kinds = (problems: ExploreResult['problems']): string[] =>
   problems.map(({ kind, property }) => `${kind} ${property}`).sort();
