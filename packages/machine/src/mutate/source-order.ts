@@ -27,10 +27,10 @@ export function resumeLocating(
   const heard = locate && ((thing: object): void => void (locate(thing) && positions.set(thing, here())));
   // A routine gets numbers for its operations, and for a call whatever the callee returns.
   forgetHanded(input);
-  const { value, done } = listening(heard, () => steps.next(input as number));
+  const next = listening(heard, () => steps.next(input as number));
   // It is for the wrapper to yield, or not.
-  refuseHandedAside(value, done === true);
-  return { value, done } as IteratorResult<unknown, unknown>;
+  refuseHandedAside(next.value, next.done === true);
+  return next;
 }
 
 /**

@@ -72,14 +72,27 @@ describe('steps that are run by hand and handed aside', () => {
       expect(ran(body, Executor)).toMatch(/^routine: victim: step 1 \(after nop\): store was run by hand/);
   });
 
-  it('what next() answers may be kept', () => {
-    const kept: IteratorResult<unknown>[] = [];
-    const outcome = ran(function* keeps(shared) {
-      kept.push(store(shared.at(0), 1).next(0), load(shared.at(1)).next(0));
-      yield* nop();
-    });
-    expect(outcome).toMatch(/was run by hand/);
-    expect(kept.map(({ value }) => (value as Operation).definition.name)).toEqual(['store', 'load']);
+  it.each([raw, two, user])('what next() answers still holds when others have performed steps', (made) => {
+    for (const Executor of executors) {
+      const performed: string[] = [];
+      const builder = new SystemBuilder();
+      const shared = builder.region('shared', 4);
+      const byHand = routine('byHand', function* () {
+        const steps = made(shared);
+        for (let next = steps.next(0); next.done !== true;) {
+          const result = yield next.value;
+          performed.push((next.value as Operation).definition.name);
+          next = steps.next(result);
+        }
+      });
+      const other = routine('other', function* () {
+        for (let i = 0; i < 4; i++) yield* nop();
+      });
+      [byHand, other].forEach((body, i) => builder.processor({ name: `CPU${i}`, tasks: [program(body)] }));
+      const executor = new Executor(builder.build());
+      for (const choice of [1, 0, 1, 0]) expect(executor.step(choice)).toBe(true);
+      expect(performed.slice(-2)).toEqual(['store', 'store']);
+    }
   });
 
   it('steps that a helper yields in another form are fine', () => {

@@ -145,10 +145,10 @@ export function resumedAside<T>(
   received: unknown,
 ): IteratorResult<Operation | Mark, T> {
   const [count, first] = [handedCount, handedFirst];
-  const { value, done } = steps.next(received);
+  const next = steps.next(received);
   handedCount = count;
   handedFirst = first;
-  return { value, done } as IteratorResult<Operation | Mark, T>;
+  return next;
 }
 
 /** Returned by {@link OneStep}: what it is resumed with. */
@@ -157,15 +157,10 @@ const RECEIVED = Symbol('received');
 /** What a step yields: an operation, a mark, a call that is made when it begins, or nothing at all. */
 type Yielded = Operation | Mark | (() => Mark) | null;
 
-/** What {@link OneStep} answers `yield*`, which looks at once and keeps nothing: one object for all. */
-const ANSWER: { value: unknown; done: boolean } = { value: undefined, done: false };
-
 /** Steps that yield at most once. As plain as can be: most of what routines do goes through here. */
 export class OneStep implements Noted {
   begun = false;
   private ended = false;
-  /** Somebody has asked for the iterator, as `yield*` does: else they are run by hand. */
-  private iterated = false;
   private readonly yielded: Yielded;
   private readonly returned: unknown;
   private readonly name: string | undefined;
@@ -191,21 +186,14 @@ export class OneStep implements Noted {
       if (yielded !== null) {
         const value = typeof yielded === 'function' ? yielded() : yielded;
         if (handedCount++ === 0) handedFirst = value;
-        return this.answer(value, false);
+        return { value, done: false };
       }
     }
     if (this.ended) throw performedAlready(this.what);
     this.ended = true;
-    if (this.returned !== RECEIVED) return this.answer(this.returned, true);
+    if (this.returned !== RECEIVED) return { value: this.returned, done: true };
     if (received === undefined) this.refuseNoResult();
-    return this.answer(received, true);
-  }
-
-  private answer(value: unknown, done: boolean): IteratorResult<unknown> {
-    if (!this.iterated) return { value, done };
-    ANSWER.value = value;
-    ANSWER.done = done;
-    return ANSWER as IteratorResult<unknown>;
+    return { value: received, done: true };
   }
 
   /** Throws ModelError if there is a result: a loop yields what steps hand out, and hands nothing back. */
@@ -231,7 +219,6 @@ export class OneStep implements Noted {
   }
 
   [Symbol.iterator](): this {
-    this.iterated = true;
     return this;
   }
 }
