@@ -42,30 +42,8 @@ import {
 const CHANNEL_CAPACITY = 16;
 
 // Sent over and over, so one object each.
-/** What INVLPG sends for a page, and what it is called. */
-interface Invlpg {
-  readonly vpn: number;
-  readonly message: Message;
-  readonly saying: Saying;
-}
-
-const INVLPGS_RECENT = 1 << 10;
-const invlpgs = new Map<number, Invlpg>();
-/** The last of those pages whose numbers end alike: found without a hash. */
-const recentInvlpgs: (Invlpg | undefined)[] = Array.from({ length: INVLPGS_RECENT }, () => undefined);
-
-function invlpgOf(vpn: number): Invlpg {
-  const recent = recentInvlpgs[vpn & (INVLPGS_RECENT - 1)];
-  if (recent !== undefined && recent.vpn === vpn) return recent;
-  let known = invlpgs.get(vpn);
-  if (known === undefined)
-    invlpgs.set(
-      vpn,
-      (known = { vpn, message: { type: 'invlpg', vpn }, saying: { label: `invlpg(0x${vpn.toString(16)})` } }),
-    );
-  return (recentInvlpgs[vpn & (INVLPGS_RECENT - 1)] = known);
-}
-
+/** By page: what INVLPG sends, and what it is called. */
+const invlpgs = new Map<number, { readonly message: Message; readonly saying: Saying }>();
 const invpcidMessage = messageFor((kind: number, asid: number) => ({ type: 'invpcid', kind, asid, vpn: 0 }));
 const loadRootMessage = messageFor((root: number, asid: number, noflush: number) => ({
   type: 'load_root',
@@ -213,8 +191,12 @@ export abstract class MmuInstructions {
 
   /** INVLPG. */
   invlpg(vpn: number): Steps {
-    const { message, saying } = invlpgOf(vpn);
-    return voidStepOf(operation(INVLPG, this.port, 0, 0, message, saying));
+    let invlpg = invlpgs.get(vpn);
+    if (invlpg === undefined) {
+      invlpg = { message: { type: 'invlpg', vpn }, saying: { label: `invlpg(0x${vpn.toString(16)})` } };
+      invlpgs.set(vpn, invlpg);
+    }
+    return voidStepOf(operation(INVLPG, this.port, 0, 0, invlpg.message, invlpg.saying));
   }
 
   /** INVPCID type 1: everything of one address space but global entries. */

@@ -51,7 +51,6 @@ const LOCK = defineOperation({
     return 0;
   },
   footprint,
-  waitsFor: (_read, op) => [op.a],
 });
 
 /** A trylock that sees the lock taken is a plain load and orders nothing; only the cmpxchg is a barrier. */

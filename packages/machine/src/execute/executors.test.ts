@@ -21,7 +21,7 @@ import {
   tell,
 } from './systems.test-support.ts';
 import { TabulatedExecutor } from './tabulated.ts';
-import { listenerMachine, processorMachine } from './processor.test-support.machine.ts';
+import { chosenMachine, listenerMachine, processorMachine } from './processor.test-support.machine.ts';
 
 const SCHEDULES = process.env['SHOOTDOWN_DEEP'] === '1' ? 1000 : 120;
 const STEPS = 200;
@@ -140,6 +140,31 @@ describe('components alike', () => {
     expect(three.xstateCalls).toBe(one.xstateCalls);
     expect(new Set([0, 1, 2].map((i) => three.store.read(three.system.components[i]?.address ?? -1))).size).toBe(3);
     expect(said).toEqual(['device0', 'device0', 'device1', 'device2']);
+  });
+
+  it.each([TabulatedExecutor, DirectExecutor, LiveExecutor])('are not those with another input', (Executor) => {
+    const said: unknown[] = [];
+    const builder = new SystemBuilder();
+    for (const id of [1, 2])
+      builder.component({
+        name: `device${id}`,
+        machine: chosenMachine,
+        input: { id },
+        effects: { heard: (_cx, { n }) => void said.push(n) },
+      });
+    builder.processor({
+      name: 'P0',
+      tasks: [
+        program(
+          routine('P0', function* () {
+            for (const device of [0, 1]) yield* tell(device, { type: 'note', n: 0 });
+          }),
+        ),
+      ],
+    });
+    const executor = new Executor(builder.build());
+    while (executor.step(0));
+    expect(said).toEqual([1, 2]);
   });
 });
 

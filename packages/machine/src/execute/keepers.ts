@@ -49,11 +49,11 @@ export interface Output {
   readonly type: number;
 }
 
-/** What the executor understands of what components emit: these types have the first numbers. */
+/** What the executor understands of what components emit. */
 export const EMITTED_TYPES: readonly string[] = ['send', 'interrupt', 'switch', 'migrate', 'give'];
 
 /** Numbers of types of events. Components alike share what they emit, and each has effects of its own. */
-const typeNumbers = new Map<string, number>(EMITTED_TYPES.map((type, number) => [type, number]));
+const typeNumbers = new Map<string, number>();
 
 /** An emitted event, with the number of its type. */
 export function outputOf(event: Message): Output {

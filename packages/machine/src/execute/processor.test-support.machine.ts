@@ -109,6 +109,21 @@ export const listenerMachine = setup({
   },
 });
 
+/** What it says depends on its input by way of a function, which no content of a state shows. */
+export const chosenMachine = setup({
+  types: {
+    context: {} as { readonly answer: () => number },
+    events: {} as { readonly type: 'note'; readonly n: number },
+    emitted: {} as { readonly type: 'heard'; readonly n: number },
+    input: {} as { readonly id: number },
+  },
+  actions: { tell: emit(({ context }) => ({ type: 'heard' as const, n: context.answer() })) },
+}).createMachine({
+  id: 'chosen',
+  context: ({ input }) => ({ answer: () => input.id }),
+  on: { note: { actions: 'tell' } },
+});
+
 /** The same value and context can stand for two states here: `back` returns to what was left. */
 export const historyMachine = setup({
   types: { events: {} as { readonly type: 'swap' | 'away' | 'back' } },

@@ -8,11 +8,13 @@ import { ContentHashes } from '../state/words.ts';
 import { accepts, contentOf, PureStepper, type AnyMachineSnapshot, type PureStep } from './xstate-adapter.ts';
 
 /**
- * A state of a machine: the same for all components that run it, as CPUs and their MMUs do. What each of them would
- * remember for itself of what XState has answered would be most of the memory of a run.
+ * A state of all components that run one machine with one input, as CPUs and their MMUs do. What each of them would
+ * remember for itself of what XState has answered would be most of the memory of a run. Components with another input
+ * share nothing: the content of a state need not show what a machine has made of it.
  */
-interface Kind {
-  readonly machine: Component['machine'];
+interface SharedState {
+  /** The state in which they all begin. */
+  readonly first: AnyMachineSnapshot;
   readonly snapshot: AnyMachineSnapshot;
   /** True if the state has the `executes` tag. */
   readonly executes: boolean;
@@ -24,7 +26,7 @@ interface Kind {
 
 interface Answer {
   /** Null: it does not accept the message. */
-  readonly next: Kind | null;
+  readonly next: SharedState | null;
   readonly outputs: readonly Output[];
 }
 
@@ -41,39 +43,40 @@ const stepper = new PureStepper();
 
 /** States of all components by number; 0 is unused. */
 class ComponentStates {
-  readonly kinds: (Kind | null)[] = [null];
+  readonly shared: (SharedState | null)[] = [null];
   readonly hashes = new ContentHashes();
   /** 1 if the state has the `executes` tag. */
   readonly executes: number[] = [0];
   /** Component, state before and message that first led to each state; for an initial state the latter two are 0. */
   readonly origins: (readonly [component: number, before: number, message: number])[] = [[0, 0, 0]];
-  readonly #known = new WeakMap<Component['machine'], Map<string, Kind>>();
+  readonly #known = new Map<AnyMachineSnapshot, Map<string, SharedState>>();
 
-  kindOf(machine: Component['machine'], snapshot: AnyMachineSnapshot): Kind {
-    let known = this.#known.get(machine);
-    if (!known) this.#known.set(machine, (known = new Map()));
+  /** @param first one object for one machine with one input */
+  sharedOf(first: AnyMachineSnapshot, snapshot: AnyMachineSnapshot): SharedState {
+    let known = this.#known.get(first);
+    if (!known) this.#known.set(first, (known = new Map()));
     const content = textOf(snapshot);
-    let kind = known.get(content);
-    if (!kind)
+    let state = known.get(content);
+    if (!state)
       known.set(
         content,
-        (kind = { machine, snapshot, executes: snapshot.hasTag(EXECUTES_TAG), answers: [], numbers: [] }),
+        (state = { first, snapshot, executes: snapshot.hasTag(EXECUTES_TAG), answers: [], numbers: [] }),
       );
-    return kind;
+    return state;
   }
 
   /** The number of a component's state. */
-  numberOf(component: number, kind: Kind, before = 0, message = 0): number {
-    return kind.numbers[component] || this.#number(component, kind, before, message);
+  numberOf(component: number, state: SharedState, before = 0, message = 0): number {
+    return state.numbers[component] || this.#number(component, state, before, message);
   }
 
-  #number(component: number, kind: Kind, before: number, message: number): number {
-    const { numbers } = kind;
+  #number(component: number, state: SharedState, before: number, message: number): number {
+    const { numbers } = state;
     while (numbers.length <= component) numbers.push(0);
-    const id = this.kinds.push(kind) - 1;
+    const id = this.shared.push(state) - 1;
     this.origins.push([component, before, message]);
-    this.executes.push(kind.executes ? 1 : 0);
-    this.hashes.set(id, hashString(`${component}:${textOf(kind.snapshot)}`));
+    this.executes.push(state.executes ? 1 : 0);
+    this.hashes.set(id, hashString(`${component}:${textOf(state.snapshot)}`));
     numbers[component] = id;
     return id;
   }
@@ -110,15 +113,15 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   accepts(component: Component, message: number): boolean {
-    return this.#answer(component, this.#kindOf(component.address), message).next !== null;
+    return this.#answer(component, this.#stateOf(component.address), message).next !== null;
   }
 
   step(component: Component, message: number): readonly Output[] | null {
     const { address } = component;
-    const kind = this.#kindOf(address);
-    const { next, outputs } = this.#answer(component, kind, message);
+    const state = this.#stateOf(address);
+    const { next, outputs } = this.#answer(component, state, message);
     if (next === null) return null;
-    if (next !== kind) {
+    if (next !== state) {
       const { store } = this.#kept;
       const number = this.#states.numberOf(component.index, next, this.#words[address], message);
       store.writeInterned(address, number, this.#states.hashes);
@@ -140,7 +143,7 @@ export class TabulatedComponents implements ComponentKeeper {
 
   /** States discovered so far. */
   get stateCount(): number {
-    return this.#states.kinds.length;
+    return this.#states.shared.length;
   }
 
   /** Of the states discovered since then: component, state before and message that led there, and the state. */
@@ -157,15 +160,15 @@ export class TabulatedComponents implements ComponentKeeper {
   adopt(index: number, before: number, message: number): number {
     const component = this.#kept.system.components[index] as Component;
     if (before === 0) return this.#initialOf(component);
-    const { next } = this.#answer(component, this.#states.kinds[before] as Kind, message);
+    const { next } = this.#answer(component, this.#states.shared[before] as SharedState, message);
     return next === null ? -1 : this.#states.numberOf(index, next, before, message);
   }
 
   #initialOf({ index, machine, input }: Component): number {
-    return (this.#initial[index] ??= this.#states.numberOf(
-      index,
-      this.#states.kindOf(machine, this.#firstOf(machine, input)),
-    ));
+    const known = this.#initial[index];
+    if (known !== undefined) return known;
+    const first = this.#firstOf(machine, input);
+    return (this.#initial[index] = this.#states.numberOf(index, this.#states.sharedOf(first, first)));
   }
 
   #firstOf(machine: Component['machine'], input: unknown): AnyMachineSnapshot {
@@ -178,25 +181,25 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   #snapshotOf(component: number): AnyMachineSnapshot {
-    return this.#kindOf(this.#addresses[component] as number).snapshot;
+    return this.#stateOf(this.#addresses[component] as number).snapshot;
   }
 
-  #kindOf(address: number): Kind {
-    return this.#states.kinds[this.#words[address] as number] as Kind;
+  #stateOf(address: number): SharedState {
+    return this.#states.shared[this.#words[address] as number] as SharedState;
   }
 
-  #answer(component: Component, kind: Kind, message: number): Answer {
-    return kind.answers[message] ?? this.#askXState(component, kind, message);
+  #answer(component: Component, state: SharedState, message: number): Answer {
+    return state.answers[message] ?? this.#askXState(component, state, message);
   }
 
-  #askXState(component: Component, kind: Kind, message: number): Answer {
+  #askXState(component: Component, state: SharedState, message: number): Answer {
     this.xstateCalls++;
-    const said = this.#asked(component, kind.snapshot, message);
-    return (kind.answers[message] =
+    const said = this.#asked(component, state.snapshot, message);
+    return (state.answers[message] =
       said === null
         ? REFUSED
         : {
-            next: this.#states.kindOf(kind.machine, said.snapshot),
+            next: this.#states.sharedOf(state.first, said.snapshot),
             outputs: said.emitted.map((event) => outputOf(event as unknown as Message)),
           });
   }

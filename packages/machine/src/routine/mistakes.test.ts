@@ -9,7 +9,7 @@ import { FrameKind } from '../state/frame-kind.ts';
 import type { Address, Region } from '../state/words.ts';
 import { SystemBuilder } from '../system/system.ts';
 import { recordTrace } from '../trace/trace.ts';
-import { BLOCKED, defineOperation, operation, perform, type Steps } from './operation.ts';
+import { BLOCKED, defineOperation, operation, perform, type OperationDefinition, type Steps } from './operation.ts';
 import { load, nop, rest, store, waitFor, xchg } from './operations.ts';
 import { assertThat, count, each, inlined, point, program, routine, type Program } from './routine.ts';
 import { noted, noteMethods } from './noted.ts';
@@ -329,6 +329,12 @@ describe('values and addresses', () => {
     });
     expect(ran(() => perform(operation(WRITES)))).toBe(
       `routine: victim: step 0: writes: words: write: ${text} is no 32-bit integer (address 0)`,
+    );
+  });
+
+  it('an operation that cannot be performed is none', () => {
+    expect(ran(() => perform(operation({ name: 'idle' } as OperationDefinition)))).toMatch(
+      /^routine: victim: step 0: yielded something that is no operation/,
     );
   });
 

@@ -247,8 +247,6 @@ export interface OperationDefinition {
   readonly ordering?: Ordering;
   /** Built-in code, so that executors can inline the commonest operations. */
   readonly code?: number;
-  /** Its number among all definitions: given by {@link defineOperation}, whatever is said here. */
-  readonly index?: number;
 }
 
 /** An operation with its operands: what a routine yields. */
@@ -378,14 +376,14 @@ class MadeOperation implements Operation {
   }
 }
 
-/** Whether a routine has yielded an operation: what was made elsewhere looks like one. */
+/** Whether a routine has yielded an operation. What {@link operation} has not made, such as a copy, may be one. */
 export function isOperation(value: unknown): value is Operation {
-  return (
-    value instanceof MadeOperation ||
-    (typeof value === 'object' &&
-      value !== null &&
-      typeof (value as Partial<Operation>).definition?.perform === 'function')
-  );
+  if (value instanceof MadeOperation) return isPerformable(value);
+  return typeof value === 'object' && value !== null && isPerformable(value);
+}
+
+function isPerformable({ definition }: Partial<Operation>): boolean {
+  return typeof definition?.perform === 'function';
 }
 
 /** The same operands for another operation. */
@@ -440,7 +438,6 @@ const OPERATION_KEYS = keysOf<OperationDefinition>()(
   'weak',
   'order',
   'code',
-  'index',
 );
 
 /** Every definition has every key: whoever looks at one after another finds what it looks for in the same place. */
@@ -451,10 +448,8 @@ const UNSAID: object = Object.fromEntries(OPERATION_KEYS.map((key) => [key, unde
  */
 export function defineOperation(definition: OperationDefinition): OperationDefinition {
   checkOptions('operation: define', definition, OPERATION_KEYS, ['name', 'perform']);
-  return { ...UNSAID, ...definition, index: definitions++ };
+  return { ...UNSAID, ...definition };
 }
-
-let definitions = 0;
 
 /** Things a routine says between two operations: they take no time and are no step. */
 export type Mark =

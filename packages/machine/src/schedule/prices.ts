@@ -16,8 +16,6 @@ export class Prices {
   readonly #default: number;
   /** By entry of the cost table. */
   readonly #known = new Map<string, Price>();
-  /** By {@link OperationDefinition.index}. */
-  readonly #ofOperations: (Price | undefined)[] = [];
 
   constructor(model: CostModel, caches: CacheCosts | undefined) {
     this.#model = model;
@@ -31,9 +29,8 @@ export class Prices {
   }
 
   /** What it costs to perform an operation. */
-  ofOperation({ index, cost, name }: OperationDefinition): Price {
-    if (index === undefined) return this.#of(cost ?? name);
-    return (this.#ofOperations[index] ??= this.#of(cost ?? name));
+  ofOperation({ cost, name }: OperationDefinition): Price {
+    return this.#of(cost ?? name);
   }
 
   #of(entry: string): Price {

@@ -31,6 +31,11 @@ const costs: CostModel = withCosts(x86Costs, {
   slow: 1000,
 });
 
+const twoNops = routine('P0', function* () {
+  yield* nop();
+  yield* nop();
+});
+
 function timed(system: System, options: Partial<VirtualTimeOptions> = {}) {
   const steps: TimedStep[] = [];
   const run = runVirtualTime(new TabulatedExecutor(system), {
@@ -45,17 +50,7 @@ describe('virtual time', () => {
   it('every processor has its own clock, and what is ready first happens first', () => {
     const builder = new SystemBuilder();
     const word = oneWord(builder, 'word');
-    builder.processor({
-      name: 'P0',
-      tasks: [
-        program(
-          routine('P0', function* () {
-            yield* nop();
-            yield* nop();
-          }),
-        ),
-      ],
-    });
+    builder.processor({ name: 'P0', tasks: [program(twoNops)] });
     builder.processor({
       name: 'P1',
       tasks: [
@@ -338,17 +333,7 @@ describe('virtual time', () => {
 
   it('what is said of a step may be kept, unless one object was asked for', () => {
     const builder = new SystemBuilder();
-    builder.processor({
-      name: 'P0',
-      tasks: [
-        program(
-          routine('P0', function* () {
-            yield* nop();
-            yield* nop();
-          }),
-        ),
-      ],
-    });
+    builder.processor({ name: 'P0', tasks: [program(twoNops)] });
     const system = builder.build();
     const heard = (reusesStep: boolean): Set<TimedStep> => {
       const steps = new Set<TimedStep>();
@@ -366,5 +351,16 @@ describe('virtual time', () => {
     };
     expect(heard(false).size).toBe(2);
     expect(heard(true).size).toBe(1);
+  });
+
+  it('a copy of an operation that costs something else costs that', () => {
+    const builder = new SystemBuilder();
+    const quick = defineOperation({ name: 'quick', cost: 'nop', perform: () => 0 });
+    const P0 = routine('P0', function* () {
+      yield operation(quick);
+      yield operation({ ...quick, cost: 'slow' });
+    });
+    builder.processor({ name: 'P0', tasks: [program(P0)] });
+    expect(timed(builder.build()).log).toEqual(['0+10 P0', '10+1000 P0']);
   });
 });

@@ -104,19 +104,7 @@ export function canonicalJson(value: unknown): string {
   for (const key of Object.keys(value).sort()) {
     const member = (value as Readonly<Record<string, unknown>>)[key];
     if (member === undefined) continue;
-    members += `${members === '' ? '' : ','}${quoted(key)}:${canonicalJson(member)}`;
+    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
   }
   return `{${members}}`;
-}
-
-/** Keys are names in the code: few. */
-const quotedKeys = new Map<string, string>();
-const QUOTED_MAX = 10_000;
-
-function quoted(key: string): string {
-  const known = quotedKeys.get(key);
-  if (known !== undefined) return known;
-  const text = JSON.stringify(key);
-  if (quotedKeys.size < QUOTED_MAX) quotedKeys.set(key, text);
-  return text;
 }
