@@ -142,14 +142,20 @@ describe('components alike', () => {
     expect(said).toEqual(['device0', 'device0', 'device1', 'device2']);
   });
 
-  it.each([TabulatedExecutor, DirectExecutor, LiveExecutor])('are not those with another input', (Executor) => {
+  it.each(
+    [TabulatedExecutor, DirectExecutor, LiveExecutor].flatMap((Executor) =>
+      [(id: number): unknown => ({ id }), (id: number): unknown => ({ answer: () => id })].map(
+        (inputOf) => [Executor, inputOf] as const,
+      ),
+    ),
+  )('are not those with another input', (Executor, inputOf) => {
     const said: unknown[] = [];
     const builder = new SystemBuilder();
     for (const id of [1, 2])
       builder.component({
         name: `device${id}`,
         machine: chosenMachine,
-        input: { id },
+        input: inputOf(id),
         effects: { heard: (_cx, { n }) => void said.push(n) },
       });
     builder.processor({

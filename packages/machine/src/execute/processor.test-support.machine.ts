@@ -109,18 +109,18 @@ export const listenerMachine = setup({
   },
 });
 
-/** What it says depends on its input by way of a function, which no content of a state shows. */
+/** What it says depends on its input by way of a function, or is one: no content of a state shows that. */
 export const chosenMachine = setup({
   types: {
     context: {} as { readonly answer: () => number },
     events: {} as { readonly type: 'note'; readonly n: number },
     emitted: {} as { readonly type: 'heard'; readonly n: number },
-    input: {} as { readonly id: number },
+    input: {} as { readonly id: number } | { readonly answer: () => number },
   },
   actions: { tell: emit(({ context }) => ({ type: 'heard' as const, n: context.answer() })) },
 }).createMachine({
   id: 'chosen',
-  context: ({ input }) => ({ answer: () => input.id }),
+  context: ({ input }) => ({ answer: 'answer' in input ? input.answer : () => input.id }),
   on: { note: { actions: 'tell' } },
 });
 

@@ -2,6 +2,7 @@
 import { EXECUTES_TAG, outputOf, type ComponentKeeper, type Kept, type Output } from './keepers.ts';
 import { ModelError } from '../state/errors.ts';
 import { canonicalJson, hashString } from '../state/hash.ts';
+import { isData } from '../routine/cursor.ts';
 import type { Message } from '../routine/operation.ts';
 import type { Component } from '../system/specs.ts';
 import { ContentHashes } from '../state/words.ts';
@@ -172,6 +173,8 @@ export class TabulatedComponents implements ComponentKeeper {
   }
 
   #firstOf(machine: Component['machine'], input: unknown): AnyMachineSnapshot {
+    // Two functions look alike in a key.
+    if (!isData(input)) return stepper.initial(machine, input);
     let known = firsts.get(machine);
     if (!known) firsts.set(machine, (known = new Map()));
     const key = canonicalJson(input ?? null);
